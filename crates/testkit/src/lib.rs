@@ -1,0 +1,4 @@
+//! Worlds with state.
+pub mod github;
+pub mod issuer;
+pub mod system;

@@ -1,0 +1,1 @@
+//! Holds the whole-system tests; see `system/`.
