@@ -115,9 +115,8 @@ impl Verifier {
         }
         let key_id = header.key_id().ok_or(AssertionError::UnknownKey)?;
         let (_, key) = self.keys.iter().find(|(known, _)| known == key_id).ok_or(AssertionError::UnknownKey)?;
-        let claims = key
-            .verify_token::<Body>(assertion, Some(self.options(now)))
-            .map_err(|_| AssertionError::Invalid)?;
+        let claims =
+            key.verify_token::<Body>(assertion, Some(self.options(now))).map_err(|_| AssertionError::Invalid)?;
         identity_of(claims)
     }
 
@@ -231,10 +230,7 @@ mod tests {
     fn another_edge_another_audience_and_every_altered_part_are_refused() {
         let (signer, verifier) = edge();
         let (stranger, _) = edge();
-        assert_eq!(
-            verifier.verify(&stranger.sign(&caller(), NOW, 60).unwrap(), NOW),
-            Err(AssertionError::UnknownKey)
-        );
+        assert_eq!(verifier.verify(&stranger.sign(&caller(), NOW, 60).unwrap(), NOW), Err(AssertionError::UnknownKey));
         let elsewhere = Verifier { keys: verifier.keys.clone(), audience: "another-service".into() };
         let assertion = signer.sign(&caller(), NOW, 60).unwrap();
         assert_eq!(elsewhere.verify(&assertion, NOW), Err(AssertionError::Invalid));
@@ -264,7 +260,8 @@ mod tests {
     #[test]
     fn missing_claims_and_oversize_are_refused_although_signed() {
         let (signer, verifier) = edge();
-        for change in [|who: &mut Identity| who.principal.subject.clear(), |who| who.principal.issuer.clear()] {
+        let changes: [fn(&mut Identity); 2] = [|who| who.principal.subject.clear(), |who| who.principal.issuer.clear()];
+        for change in changes {
             let mut who = caller();
             change(&mut who);
             assert_eq!(verifier.verify(&signer.sign(&who, NOW, 60).unwrap(), NOW), Err(AssertionError::Malformed));

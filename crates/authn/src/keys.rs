@@ -1,0 +1,289 @@
+//! The life of a provider's keys, as a state machine: the shell tells it what happened and when, and it says what
+//! to do. Times are milliseconds on any clock that does not jump.
+
+use std::time::Duration;
+
+use crate::jwk::{DEFAULT_LIMITS, KeySet, KeySetError, KeySetLimits};
+
+/// How long an answer without `Cache-Control` counts, unless configured.
+const DEFAULT_CACHE: Duration = Duration::from_mins(10);
+/// The shortest time between two planned fetches, whatever an issuer asks for.
+const SHORTEST_CACHE: Duration = Duration::from_secs(1);
+const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
+const DEFAULT_STALE_LIMIT: Duration = Duration::from_hours(24);
+
+/// How a provider's keys are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct KeySettings {
+    /// How long keys count as fresh; an answer's `max-age` may shorten it.
+    pub cache: Duration,
+    /// The pause after each fetch before an unknown `kid` may cause another, and after a failed one before the next.
+    pub cooldown: Duration,
+    /// How long keys are used while they can't be renewed.
+    pub stale_limit: Duration,
+    /// Bounds on the document.
+    pub limits: KeySetLimits,
+}
+
+impl Default for KeySettings {
+    fn default() -> Self {
+        Self {
+            cache: DEFAULT_CACHE,
+            cooldown: DEFAULT_COOLDOWN,
+            stale_limit: DEFAULT_STALE_LIMIT,
+            limits: DEFAULT_LIMITS,
+        }
+    }
+}
+
+/// Why a fetch brought no keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FetchError {
+    /// No answer in time, or no connection.
+    #[error("no answer")]
+    NoAnswer,
+    /// An answer with another status than 200.
+    #[error("status {0}")]
+    Status(u32),
+    /// An answer that holds no usable keys.
+    #[error(transparent)]
+    Keys(#[from] KeySetError),
+}
+
+/// What to do with a request whose token names a key that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// A fetch is under way or due at once: let the request wait for it.
+    Wait,
+    /// The keys were asked for a moment ago: refuse.
+    Refuse,
+}
+
+/// The keys of one provider.
+#[derive(Debug)]
+pub struct KeySource {
+    /// Nothing for keys that were written into the configuration.
+    settings: Option<KeySettings>,
+    keys: Option<KeySet>,
+    /// When the keys in use were fetched.
+    fetched_at: u64,
+    /// When the next planned fetch is due.
+    due_at: u64,
+    /// Before this an unknown `kid` causes no fetch.
+    cool_until: u64,
+    fetching: bool,
+}
+
+impl KeySource {
+    /// Keys that never change.
+    pub fn fixed(keys: KeySet) -> Self {
+        Self {
+            settings: None,
+            keys: Some(keys),
+            fetched_at: 0,
+            due_at: u64::MAX,
+            cool_until: u64::MAX,
+            fetching: false,
+        }
+    }
+
+    /// Keys to be fetched; the first fetch is due at once.
+    pub fn remote(settings: KeySettings) -> Self {
+        Self { settings: Some(settings), keys: None, fetched_at: 0, due_at: 0, cool_until: 0, fetching: false }
+    }
+
+    /// The keys that may be used at `now`; none before the first fetch and past the stale limit.
+    pub fn keys(&self, now: u64) -> Option<&KeySet> {
+        let limit = self.settings.map_or(u64::MAX, |settings| millis(settings.stale_limit));
+        self.keys.as_ref().filter(|_| now <= self.fetched_at.saturating_add(limit))
+    }
+
+    /// Whether to start a fetch now.
+    pub fn is_due(&self, now: u64) -> bool {
+        !self.fetching && now >= self.due_at
+    }
+
+    /// A fetch was started.
+    pub fn started(&mut self) {
+        self.fetching = true;
+    }
+
+    /// A fetch ended with a status 200 and this body, or failed. `max_age` is that of the answer's `Cache-Control`;
+    /// `random` spreads the renewals of many workers. Failed fetches keep the keys that there are.
+    pub fn finished(
+        &mut self,
+        answer: Result<(&[u8], Option<Duration>), FetchError>,
+        now: u64,
+        random: u64,
+    ) -> Result<(), FetchError> {
+        let Some(settings) = self.settings else {
+            return Ok(());
+        };
+        self.fetching = false;
+        self.cool_until = now.saturating_add(millis(settings.cooldown));
+        self.due_at = self.cool_until;
+        let (document, max_age) = answer?;
+        self.keys = Some(KeySet::parse(document, settings.limits)?);
+        self.fetched_at = now;
+        let fresh = max_age.map_or(settings.cache, |max_age| max_age.min(settings.cache)).max(SHORTEST_CACHE);
+        self.due_at = now.saturating_add(ahead_of_expiry(millis(fresh), random));
+        Ok(())
+    }
+
+    /// A token of this provider names a key that is not there (or there are no keys yet). At most one fetch a
+    /// cool-down comes of it, however many ask.
+    pub fn ask(&mut self, now: u64) -> Ask {
+        if self.fetching {
+            return Ask::Wait;
+        }
+        if self.settings.is_none() || now < self.cool_until {
+            return Ask::Refuse;
+        }
+        self.due_at = now;
+        Ask::Wait
+    }
+}
+
+/// Between 80% and 90% of the time that the keys stay fresh.
+fn ahead_of_expiry(fresh: u64, random: u64) -> u64 {
+    let tenth = fresh / 10;
+    fresh.saturating_sub(tenth).saturating_sub(random % tenth.max(1))
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `max-age` of a `Cache-Control` header (RFC 9111 section 5.2.2.1); zero for an answer not to be kept.
+pub fn max_age(cache_control: &str) -> Option<Duration> {
+    let directives = || cache_control.split(',').map(|directive| directive.trim().to_ascii_lowercase());
+    if directives().any(|directive| matches!(directive.as_str(), "no-store" | "no-cache")) {
+        return Some(Duration::ZERO);
+    }
+    let seconds = directives().find_map(|directive| {
+        let (name, value) = directive.split_once('=')?;
+        (name == "max-age").then(|| value.trim_matches('"').parse().ok()).flatten()
+    })?;
+    Some(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::Algorithm;
+    use crate::testing::Issuer;
+    use serde_json::json;
+
+    const SECOND: u64 = 1000;
+
+    fn document() -> Vec<u8> {
+        json!({"keys": [Issuer::new(Algorithm::EdDSA, "k").jwk]}).to_string().into_bytes()
+    }
+
+    /// A source that fetched its keys at `now`.
+    fn fetched(now: u64) -> KeySource {
+        let mut source = KeySource::remote(KeySettings::default());
+        source.started();
+        source.finished(Ok((&document(), None)), now, 0).unwrap();
+        source
+    }
+
+    #[test]
+    fn the_first_fetch_is_due_at_once_and_only_once() {
+        let mut source = KeySource::remote(KeySettings::default());
+        assert!(source.is_due(0) && source.keys(0).is_none());
+        source.started();
+        assert!(!source.is_due(0));
+        assert_eq!(source.ask(0), Ask::Wait);
+        source.finished(Ok((&document(), None)), 10, 0).unwrap();
+        assert!(source.keys(10).is_some() && !source.is_due(10));
+    }
+
+    #[test]
+    fn keys_are_renewed_ahead_of_expiry_at_different_times() {
+        let due = |random| {
+            (0..3600).find(|second| {
+                let mut source = KeySource::remote(KeySettings::default());
+                source.finished(Ok((&document(), None)), 0, random).unwrap();
+                source.is_due(second * SECOND)
+            })
+        };
+        assert_eq!(due(0), Some(540));
+        assert_eq!(due(59_999), Some(481));
+    }
+
+    #[test]
+    fn the_answer_may_shorten_the_cache_time_but_not_to_nothing() {
+        let mut source = KeySource::remote(KeySettings::default());
+        source.finished(Ok((&document(), Some(Duration::from_secs(100)))), 0, 0).unwrap();
+        assert!(!source.is_due(89 * SECOND) && source.is_due(90 * SECOND));
+        source.finished(Ok((&document(), Some(Duration::ZERO))), 0, 0).unwrap();
+        assert!(!source.is_due(SECOND - 101) && source.is_due(SECOND));
+        source.finished(Ok((&document(), Some(Duration::from_secs(1_000_000)))), 0, 0).unwrap();
+        assert!(source.is_due(600 * SECOND));
+    }
+
+    #[test]
+    fn a_failed_renewal_keeps_the_keys_up_to_the_stale_limit() {
+        let mut source = fetched(0);
+        for failure in [Err(FetchError::NoAnswer), Err(FetchError::Status(500)), Ok((&b"garbage"[..], None))] {
+            source.started();
+            assert!(source.finished(failure, 1000 * SECOND, 0).is_err());
+            assert!(source.keys(1000 * SECOND).is_some());
+        }
+        let limit = 24 * 60 * 60 * SECOND;
+        assert!(source.keys(limit).is_some());
+        assert!(source.keys(limit + 1).is_none());
+    }
+
+    #[test]
+    fn a_failed_fetch_is_tried_again_after_the_cooldown() {
+        let mut source = KeySource::remote(KeySettings::default());
+        source.started();
+        assert_eq!(source.finished(Err(FetchError::NoAnswer), 0, 0), Err(FetchError::NoAnswer));
+        assert!(!source.is_due(5 * SECOND - 1) && source.is_due(5 * SECOND));
+    }
+
+    #[test]
+    fn a_flood_of_unknown_keys_causes_one_fetch_a_cooldown() {
+        let mut source = fetched(0);
+        let mut fetches = 0;
+        for now in 0..60 * SECOND {
+            source.ask(now);
+            if source.is_due(now) {
+                fetches += 1;
+                source.started();
+                let answer = if fetches % 2 == 0 { Err(FetchError::NoAnswer) } else { Ok((&b"{}"[..], None)) };
+                assert!(source.finished(answer, now, 0).is_err());
+            }
+        }
+        assert_eq!(fetches, 11);
+    }
+
+    #[test]
+    fn requests_wait_for_a_fetch_and_are_refused_in_the_cooldown() {
+        let mut source = fetched(0);
+        assert_eq!(source.ask(SECOND), Ask::Refuse);
+        assert_eq!(source.ask(5 * SECOND), Ask::Wait);
+        assert!(source.is_due(5 * SECOND));
+        source.started();
+        assert_eq!(source.ask(6 * SECOND), Ask::Wait);
+    }
+
+    #[test]
+    fn fixed_keys_are_never_fetched() {
+        let mut source = KeySource::fixed(Issuer::new(Algorithm::EdDSA, "k").key_set());
+        assert!(!source.is_due(u64::MAX - 1) && source.keys(u64::MAX).is_some());
+        assert_eq!(source.ask(1), Ask::Refuse);
+    }
+
+    #[test]
+    fn cache_control_is_read() {
+        assert_eq!(max_age("public, Max-Age=300, must-revalidate"), Some(Duration::from_mins(5)));
+        assert_eq!(max_age("max-age=\"60\""), Some(Duration::from_mins(1)));
+        assert_eq!(max_age("no-store, max-age=300"), Some(Duration::ZERO));
+        for none in ["", "public", "max-age=abc", "max-age=-1", "s-maxage=5"] {
+            assert_eq!(max_age(none), None, "{none}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Issuers for the unit tests: a key, its JWK and tokens signed with it.
+
+use std::sync::OnceLock;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use jwt_simple::prelude::{
+    ECDSAP256KeyPairLike, ECDSAP384KeyPairLike, ES256KeyPair, ES384KeyPair, Ed25519KeyPair, EdDSAKeyPairLike,
+    HeaderOptions, JWTClaims, PS256KeyPair, PS384KeyPair, PS512KeyPair, RS256KeyPair, RS384KeyPair, RS512KeyPair,
+    RSAKeyPairLike,
+};
+use serde_json::{Map, Value, json};
+
+use crate::algorithm::Algorithm;
+use crate::jwk::{DEFAULT_LIMITS, KeySet};
+use crate::verify::Expectations;
+
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const ISSUER: &str = "https://idp.example.com";
+
+pub(crate) fn expectations() -> Expectations {
+    Expectations {
+        issuer: ISSUER.into(),
+        audiences: vec!["runners".into(), "also-ours".into()],
+        algorithms: Algorithm::ALL.to_vec(),
+        types: vec!["JWT".into(), "at+jwt".into()],
+        leeway: 60,
+        max_lifetime: None,
+    }
+}
+
+pub(crate) fn claims() -> Value {
+    json!({"iss": ISSUER, "aud": "runners", "sub": "machine-7", "exp": NOW + 300, "iat": NOW})
+}
+
+enum Pair {
+    Rs256(RS256KeyPair),
+    Rs384(RS384KeyPair),
+    Rs512(RS512KeyPair),
+    Ps256(PS256KeyPair),
+    Ps384(PS384KeyPair),
+    Ps512(PS512KeyPair),
+    Es256(ES256KeyPair),
+    Es384(ES384KeyPair),
+    EdDsa(Ed25519KeyPair),
+}
+
+pub(crate) struct Issuer {
+    pub(crate) jwk: Value,
+    algorithm: Algorithm,
+    pair: Pair,
+}
+
+/// An issuer for each algorithm.
+pub(crate) fn issuers() -> impl Iterator<Item = Issuer> {
+    Algorithm::ALL.into_iter().map(|algorithm| Issuer::new(algorithm, "k"))
+}
+
+/// RSA keys take long to make, so two are made once a run and shared.
+fn rsa_pems() -> &'static [String; 2] {
+    static PEMS: OnceLock<[String; 2]> = OnceLock::new();
+    PEMS.get_or_init(|| [(), ()].map(|()| RS256KeyPair::generate(2048).unwrap().to_pem().unwrap()))
+}
+
+impl Issuer {
+    pub(crate) fn new(algorithm: Algorithm, key_id: &str) -> Self {
+        Self::with_rsa(algorithm, key_id, &rsa_pems()[0])
+    }
+
+    pub(crate) fn same_id_other_key(&self) -> Self {
+        Self::with_rsa(self.algorithm, self.jwk["kid"].as_str().unwrap(), &rsa_pems()[1])
+    }
+
+    fn with_rsa(algorithm: Algorithm, key_id: &str, rsa_pem: &str) -> Self {
+        let (pair, mut jwk) = match algorithm {
+            Algorithm::RS256 => rsa(Pair::Rs256(RS256KeyPair::from_pem(rsa_pem).unwrap().with_key_id(key_id)), rsa_pem),
+            Algorithm::RS384 => rsa(Pair::Rs384(RS384KeyPair::from_pem(rsa_pem).unwrap().with_key_id(key_id)), rsa_pem),
+            Algorithm::RS512 => rsa(Pair::Rs512(RS512KeyPair::from_pem(rsa_pem).unwrap().with_key_id(key_id)), rsa_pem),
+            Algorithm::PS256 => rsa(Pair::Ps256(PS256KeyPair::from_pem(rsa_pem).unwrap().with_key_id(key_id)), rsa_pem),
+            Algorithm::PS384 => rsa(Pair::Ps384(PS384KeyPair::from_pem(rsa_pem).unwrap().with_key_id(key_id)), rsa_pem),
+            Algorithm::PS512 => rsa(Pair::Ps512(PS512KeyPair::from_pem(rsa_pem).unwrap().with_key_id(key_id)), rsa_pem),
+            Algorithm::ES256 => {
+                let pair = ES256KeyPair::generate().with_key_id(key_id);
+                let jwk = pair.public_key().to_jwk();
+                (Pair::Es256(pair), serde_json::from_str(&jwk).unwrap())
+            }
+            Algorithm::ES384 => {
+                let pair = ES384KeyPair::generate().with_key_id(key_id);
+                let jwk = pair.public_key().to_jwk();
+                (Pair::Es384(pair), serde_json::from_str(&jwk).unwrap())
+            }
+            Algorithm::EdDSA => {
+                let pair = Ed25519KeyPair::generate().with_key_id(key_id);
+                let jwk = pair.public_key().to_jwk();
+                (Pair::EdDsa(pair), serde_json::from_str(&jwk).unwrap())
+            }
+        };
+        jwk["kid"] = json!(key_id);
+        jwk["alg"] = json!(algorithm.name());
+        Self { jwk, algorithm, pair }
+    }
+
+    pub(crate) fn key_set(&self) -> KeySet {
+        KeySet::parse(json!({"keys": [self.jwk]}).to_string().as_bytes(), DEFAULT_LIMITS).unwrap()
+    }
+
+    /// A token with exactly these claims, signed by this issuer.
+    pub(crate) fn sign(&self, claims: &Value) -> String {
+        let custom: Map<String, Value> = claims.as_object().unwrap().clone();
+        let claims = JWTClaims {
+            issued_at: None,
+            expires_at: None,
+            invalid_before: None,
+            issuer: None,
+            subject: None,
+            audiences: None,
+            jwt_id: None,
+            nonce: None,
+            custom,
+        };
+        let options = HeaderOptions { signature_type: Some("at+jwt".into()), content_type: None };
+        match &self.pair {
+            Pair::Rs256(pair) => pair.sign_with_options(claims, &options),
+            Pair::Rs384(pair) => pair.sign_with_options(claims, &options),
+            Pair::Rs512(pair) => pair.sign_with_options(claims, &options),
+            Pair::Ps256(pair) => pair.sign_with_options(claims, &options),
+            Pair::Ps384(pair) => pair.sign_with_options(claims, &options),
+            Pair::Ps512(pair) => pair.sign_with_options(claims, &options),
+            Pair::Es256(pair) => pair.sign_with_options(claims, &options),
+            Pair::Es384(pair) => pair.sign_with_options(claims, &options),
+            Pair::EdDsa(pair) => pair.sign_with_options(claims, &options),
+        }
+        .unwrap()
+    }
+}
+
+fn rsa(pair: Pair, pem: &str) -> (Pair, Value) {
+    let components = RS256KeyPair::from_pem(pem).unwrap().public_key().to_components();
+    let encode = |bytes: Vec<u8>| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    (pair, json!({"kty": "RSA", "use": "sig", "n": encode(components.n), "e": encode(components.e)}))
+}

@@ -1,0 +1,326 @@
+//! From an [`UnverifiedToken`] to [`VerifiedClaims`]: the one way (RFC 7519 section 7.2, RFC 8725, RFC 9068 section 4).
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::algorithm::Algorithm;
+use crate::jwk::KeySet;
+use crate::refusal::Refusal;
+use crate::signature;
+use crate::token::UnverifiedToken;
+
+/// What a provider's tokens must be like.
+#[derive(Clone, Debug)]
+pub struct Expectations {
+    /// `iss`, compared octet by octet (RFC 7519 section 4.1.1).
+    pub issuer: String,
+    /// `aud` must name one of these; with none configured `aud` is not looked at, as in jwt_authn.
+    pub audiences: Vec<String>,
+    /// The algorithms that may sign.
+    pub algorithms: Vec<Algorithm>,
+    /// The accepted `typ` values; a token without `typ` counts as `JWT` (RFC 7519 section 5.1).
+    pub types: Vec<String>,
+    /// How far clocks may differ, in seconds.
+    pub leeway: u64,
+    /// The longest validity from now, in seconds.
+    pub max_lifetime: Option<u64>,
+}
+
+/// The claims of a token whose signature, issuer, audience and times hold.
+#[derive(Clone, Debug)]
+pub struct VerifiedClaims {
+    /// `iss`.
+    pub issuer: String,
+    /// `sub`, never empty.
+    pub subject: String,
+    /// `exp`, in Unix seconds.
+    pub expires_at: u64,
+    /// All claims.
+    pub claims: Map<String, Value>,
+    /// SHA-256 of the token in lower-case hex.
+    pub token_sha256: String,
+}
+
+impl UnverifiedToken<'_> {
+    /// Checks everything that does not need a key. Cheap, and done first, so that a stale or foreign token costs
+    /// no signature check and asks nobody for keys.
+    pub fn check_claims(&self, expected: &Expectations, now: u64) -> Result<(), Refusal> {
+        if !expected.algorithms.contains(&self.algorithm) {
+            return Err(Refusal::Algorithm);
+        }
+        check_type(self.kind.as_deref(), &expected.types)?;
+        if self.claimed_issuer() != Some(expected.issuer.as_str()) {
+            return Err(Refusal::Issuer);
+        }
+        check_audience(self.claims.get("aud"), &expected.audiences)?;
+        check_times(&self.claims, expected, now)?;
+        if self.claims.contains_key("cnf") {
+            return Err(Refusal::Bound);
+        }
+        subject(&self.claims).map(|_| ())
+    }
+
+    /// The claims, if everything holds at `now` (Unix seconds) and one of these keys signed them.
+    pub fn verify(self, keys: &KeySet, expected: &Expectations, now: u64) -> Result<VerifiedClaims, Refusal> {
+        self.check_claims(expected, now)?;
+        let mut candidates = keys.candidates(self.key_id.as_deref(), self.algorithm).peekable();
+        if candidates.peek().is_none() {
+            return Err(Refusal::UnknownKey);
+        }
+        if !candidates.any(|key| signature::holds(key, &self)) {
+            return Err(Refusal::Signature);
+        }
+        Ok(VerifiedClaims {
+            issuer: expected.issuer.clone(),
+            subject: subject(&self.claims)?.to_owned(),
+            expires_at: seconds(&self.claims, "exp")?.ok_or(Refusal::Time)?,
+            token_sha256: hex::encode(Sha256::digest(self.raw.as_bytes())),
+            claims: self.claims,
+        })
+    }
+}
+
+/// RFC 8725 section 3.11: explicit typing. Media types compare without case, and the prefix `application/` is
+/// optional (RFC 7515 section 4.1.9).
+fn check_type(kind: Option<&str>, accepted: &[String]) -> Result<(), Refusal> {
+    let kind = kind.unwrap_or("JWT").to_ascii_lowercase();
+    let kind = kind.strip_prefix("application/").unwrap_or(&kind);
+    if accepted.iter().any(|one| one.eq_ignore_ascii_case(kind)) { Ok(()) } else { Err(Refusal::Type) }
+}
+
+/// RFC 7519 section 4.1.3: one string or an array of strings.
+fn check_audience(claim: Option<&Value>, expected: &[String]) -> Result<(), Refusal> {
+    if expected.is_empty() {
+        return Ok(());
+    }
+    let named = |value: &Value| value.as_str().is_some_and(|audience| expected.iter().any(|one| one == audience));
+    let holds = match claim {
+        Some(Value::Array(audiences)) => audiences.iter().all(Value::is_string) && audiences.iter().any(named),
+        Some(audience) => named(audience),
+        None => false,
+    };
+    if holds { Ok(()) } else { Err(Refusal::Audience) }
+}
+
+/// RFC 7519 sections 4.1.4 to 4.1.6, with the leeway on both sides; `exp` is required (RFC 9068 section 2.2).
+fn check_times(claims: &Map<String, Value>, expected: &Expectations, now: u64) -> Result<(), Refusal> {
+    let expires_at = seconds(claims, "exp")?.ok_or(Refusal::Time)?;
+    if now > expires_at.saturating_add(expected.leeway) {
+        return Err(Refusal::Expired);
+    }
+    if seconds(claims, "nbf")?.is_some_and(|not_before| not_before > now.saturating_add(expected.leeway)) {
+        return Err(Refusal::NotYetValid);
+    }
+    seconds(claims, "iat")?;
+    let longest = expected.max_lifetime.map(|lifetime| now.saturating_add(lifetime).saturating_add(expected.leeway));
+    if longest.is_some_and(|longest| expires_at > longest) {
+        return Err(Refusal::LivesTooLong);
+    }
+    Ok(())
+}
+
+/// `sub` names the principal (RFC 9068 section 2.2 requires it), so an empty one can't stand.
+fn subject(claims: &Map<String, Value>) -> Result<&str, Refusal> {
+    claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty()).ok_or(Refusal::Subject)
+}
+
+/// A `NumericDate` (RFC 7519 section 2): seconds since the epoch, a fraction being allowed and cut off.
+fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Refusal> {
+    let Some(value) = claims.get(name) else {
+        return Ok(None);
+    };
+    let whole = value.as_u64();
+    let fractional = || value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    whole.or_else(|| fractional().map(|time| time.as_secs())).map(Some).ok_or(Refusal::Time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwk::DEFAULT_LIMITS;
+    use crate::testing::{ISSUER, Issuer, NOW, claims, expectations, issuers};
+    use serde_json::json;
+
+    fn verify(issuer: &Issuer, raw: &str) -> Result<VerifiedClaims, Refusal> {
+        verify_at(issuer, raw, NOW)
+    }
+
+    fn verify_at(issuer: &Issuer, raw: &str, now: u64) -> Result<VerifiedClaims, Refusal> {
+        UnverifiedToken::parse(raw)?.verify(&issuer.key_set(), &expectations(), now)
+    }
+
+    fn with(change: impl Fn(&mut Value)) -> Value {
+        let mut all = claims();
+        change(&mut all);
+        all
+    }
+
+    /// The refusal of a token that is signed as it should be but has other claims.
+    fn refused_claims(change: impl Fn(&mut Value)) -> Refusal {
+        let issuer = Issuer::new(Algorithm::EdDSA, "k");
+        verify(&issuer, &issuer.sign(&with(change))).unwrap_err()
+    }
+
+    #[test]
+    fn a_good_token_of_every_algorithm_is_verified() {
+        for issuer in issuers() {
+            let verified = verify(&issuer, &issuer.sign(&claims())).unwrap();
+            assert_eq!((verified.issuer.as_str(), verified.subject.as_str()), (ISSUER, "machine-7"));
+            assert_eq!(verified.token_sha256.len(), 64);
+        }
+    }
+
+    #[test]
+    fn an_altered_signature_or_claim_is_refused_for_every_algorithm() {
+        for issuer in issuers() {
+            let raw = issuer.sign(&claims());
+            let other = issuer.sign(&with(|all| all["sub"] = json!("machine-8")));
+            let (head, signature) = raw.rsplit_once('.').unwrap();
+            let (other_head, other_signature) = other.rsplit_once('.').unwrap();
+            assert_eq!(verify(&issuer, &format!("{head}.{other_signature}")).unwrap_err(), Refusal::Signature);
+            assert_eq!(verify(&issuer, &format!("{other_head}.{signature}")).unwrap_err(), Refusal::Signature);
+        }
+    }
+
+    #[test]
+    fn another_key_with_the_same_id_is_refused() {
+        for issuer in issuers() {
+            let impostor = issuer.same_id_other_key();
+            assert_eq!(verify(&issuer, &impostor.sign(&claims())).unwrap_err(), Refusal::Signature);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_told_apart_so_that_keys_can_be_asked_for() {
+        let (issuer, stranger) = (Issuer::new(Algorithm::ES256, "k"), Issuer::new(Algorithm::ES256, "new"));
+        assert_eq!(verify(&issuer, &stranger.sign(&claims())).unwrap_err(), Refusal::UnknownKey);
+    }
+
+    #[test]
+    fn an_algorithm_that_is_not_allowed_is_refused_before_any_key_is_tried() {
+        let issuer = Issuer::new(Algorithm::ES256, "k");
+        let raw = issuer.sign(&claims());
+        let expected = Expectations { algorithms: vec![Algorithm::RS256], ..expectations() };
+        let token = UnverifiedToken::parse(&raw).unwrap();
+        assert_eq!(token.verify(&issuer.key_set(), &expected, NOW).unwrap_err(), Refusal::Algorithm);
+    }
+
+    /// Algorithm confusion: an RSA key must not verify what claims to be an EC token, and the other way round.
+    #[test]
+    fn a_key_of_another_kind_does_not_fit() {
+        let (rsa, ec) = (Issuer::new(Algorithm::RS256, "k"), Issuer::new(Algorithm::ES256, "k"));
+        assert_eq!(verify(&rsa, &ec.sign(&claims())).unwrap_err(), Refusal::UnknownKey);
+        assert_eq!(verify(&ec, &rsa.sign(&claims())).unwrap_err(), Refusal::UnknownKey);
+    }
+
+    /// RFC 7519 section 4.1.1.
+    #[test]
+    fn issuer_is_compared_exactly() {
+        for other in [
+            json!("https://other.example"),
+            json!(format!("{ISSUER}/")),
+            json!(ISSUER.to_uppercase()),
+            json!([ISSUER]),
+            json!(null),
+        ] {
+            assert_eq!(refused_claims(|all| all["iss"] = other.clone()), Refusal::Issuer, "{other}");
+        }
+    }
+
+    /// RFC 7519 section 4.1.3; RFC 8725 section 3.9.
+    #[test]
+    fn audience_must_name_one_of_ours() {
+        for other in
+            [json!("other"), json!([]), json!(["other"]), json!(""), json!({"a": "runners"}), json!(["runners", 7])]
+        {
+            assert_eq!(refused_claims(|all| all["aud"] = other.clone()), Refusal::Audience, "{other}");
+        }
+        assert_eq!(refused_claims(|all| drop(all.as_object_mut().unwrap().remove("aud"))), Refusal::Audience);
+        let issuer = Issuer::new(Algorithm::EdDSA, "k");
+        assert!(verify(&issuer, &issuer.sign(&with(|all| all["aud"] = json!(["other", "runners"])))).is_ok());
+    }
+
+    /// RFC 7519 section 4.1.4, RFC 9068 section 2.2.
+    #[test]
+    fn expiry_is_required_and_holds_with_the_leeway() {
+        let issuer = Issuer::new(Algorithm::EdDSA, "k");
+        let raw = issuer.sign(&claims());
+        let (expires_at, leeway) = (NOW + 300, expectations().leeway);
+        assert!(verify_at(&issuer, &raw, expires_at + leeway).is_ok());
+        assert_eq!(verify_at(&issuer, &raw, expires_at + leeway + 1).unwrap_err(), Refusal::Expired);
+        assert_eq!(refused_claims(|all| drop(all.as_object_mut().unwrap().remove("exp"))), Refusal::Time);
+        for other in [json!("1800000300"), json!(-1), json!(null), json!(1e300), json!(true)] {
+            assert_eq!(refused_claims(|all| all["exp"] = other.clone()), Refusal::Time, "{other}");
+        }
+    }
+
+    /// RFC 7519 section 4.1.5.
+    #[test]
+    fn not_before_holds_with_the_leeway() {
+        let issuer = Issuer::new(Algorithm::EdDSA, "k");
+        let leeway = expectations().leeway;
+        let at = |offset: u64| issuer.sign(&with(|all| all["nbf"] = json!(NOW + offset)));
+        assert!(verify(&issuer, &at(leeway)).is_ok());
+        assert_eq!(verify(&issuer, &at(leeway + 1)).unwrap_err(), Refusal::NotYetValid);
+        assert_eq!(refused_claims(|all| all["nbf"] = json!("soon")), Refusal::Time);
+    }
+
+    /// RFC 7519 section 2: a NumericDate may have a fraction.
+    #[test]
+    fn a_fraction_of_a_second_is_understood() {
+        let issuer = Issuer::new(Algorithm::EdDSA, "k");
+        let verified = verify(&issuer, &issuer.sign(&with(|all| all["exp"] = json!(1_800_000_300.75)))).unwrap();
+        assert_eq!(verified.expires_at, 1_800_000_300);
+    }
+
+    #[test]
+    fn a_longer_life_than_allowed_is_refused() {
+        let issuer = Issuer::new(Algorithm::EdDSA, "k");
+        let raw = issuer.sign(&claims());
+        let verify = |max_lifetime| {
+            let expected = Expectations { max_lifetime: Some(max_lifetime), leeway: 0, ..expectations() };
+            UnverifiedToken::parse(&raw).unwrap().verify(&issuer.key_set(), &expected, NOW).map(|_| ())
+        };
+        assert_eq!(verify(300), Ok(()));
+        assert_eq!(verify(299), Err(Refusal::LivesTooLong));
+    }
+
+    /// RFC 9068 section 2.2: `sub` is required; ours is half of the principal.
+    #[test]
+    fn subject_is_required() {
+        for other in [json!(""), json!(7), json!(null)] {
+            assert_eq!(refused_claims(|all| all["sub"] = other.clone()), Refusal::Subject, "{other}");
+        }
+    }
+
+    /// RFC 7800: a token bound to a key is worth nothing without proof of the key, which a bearer does not give.
+    #[test]
+    fn a_bound_token_is_refused() {
+        assert_eq!(refused_claims(|all| all["cnf"] = json!({"jkt": "x"})), Refusal::Bound);
+    }
+
+    /// RFC 8725 section 3.11, RFC 9068 section 4.
+    #[test]
+    fn types_are_explicit() {
+        let accepted = expectations().types;
+        for kind in [None, Some("JWT"), Some("jwt"), Some("at+jwt"), Some("application/at+jwt"), Some("AT+JWT")] {
+            assert_eq!(check_type(kind, &accepted), Ok(()), "{kind:?}");
+        }
+        for kind in ["id+jwt", "identity-assertion+jwt", "JOSE", "", "application/", "dpop+jwt"] {
+            assert_eq!(check_type(Some(kind), &accepted), Err(Refusal::Type), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_set_without_the_key_does_not_help() {
+        let issuer = Issuer::new(Algorithm::RS256, "k");
+        let other = Issuer::new(Algorithm::EdDSA, "other");
+        let keys = json!({"keys": [other.jwk]}).to_string();
+        let set = KeySet::parse(keys.as_bytes(), DEFAULT_LIMITS).unwrap();
+        let raw = issuer.sign(&claims());
+        let token = UnverifiedToken::parse(&raw).unwrap();
+        assert_eq!(token.verify(&set, &expectations(), NOW).unwrap_err(), Refusal::UnknownKey);
+    }
+}

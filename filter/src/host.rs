@@ -1,0 +1,100 @@
+//! Host calls, with values as bytes: the SDK's text variants panic on a header that is not UTF-8.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::time::{Duration, UNIX_EPOCH};
+
+use authn::{Answer, Changes, Fetch};
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, LogLevel, MapType, Status};
+
+/// A header list as the host gives it.
+pub(crate) type Headers = Vec<(String, Vec<u8>)>;
+
+/// Time since the Unix epoch. At the epoch, if the host has no clock: then every token is refused as not yet valid
+/// or its keys as not there.
+pub(crate) fn now() -> Duration {
+    hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok()).unwrap_or_default()
+}
+
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A number that no other worker has.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+pub(crate) fn log(level: LogLevel, message: &str) {
+    // A log line that can't be written must not fail a request.
+    drop(hostcalls::log(level, message));
+}
+
+pub(crate) fn request_headers() -> Result<Headers, Status> {
+    hostcalls::get_map_bytes(MapType::HttpRequestHeaders)
+}
+
+pub(crate) fn remove_request_header(name: &str) -> Result<(), Status> {
+    hostcalls::remove_map_value(MapType::HttpRequestHeaders, name)
+}
+
+pub(crate) fn apply(changes: &Changes) -> Result<(), Status> {
+    for name in &changes.remove {
+        remove_request_header(name)?;
+    }
+    for (name, value) in &changes.set {
+        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn send(answer: &Answer) {
+    let sent = hostcalls::send_http_response(answer.status, answer.headers.clone(), Some(answer.body.as_bytes()));
+    if sent.is_err() {
+        // Without an answer the request stays paused and runs into the host's time-out: denied all the same.
+        log(LogLevel::Error, "could not send an answer");
+    }
+}
+
+/// Acts on a stream, or on the root context, until told otherwise.
+pub(crate) fn act_on(context_id: u32) -> Result<(), Status> {
+    hostcalls::set_effective_context(context_id)
+}
+
+pub(crate) fn resume() -> Result<(), Status> {
+    hostcalls::resume_http_request()
+}
+
+pub(crate) fn tick_every(period: Duration) {
+    if hostcalls::set_tick_period(period).is_err() {
+        log(LogLevel::Error, "could not set the timer");
+    }
+}
+
+/// Starts a fetch; gives the number under which the answer comes.
+pub(crate) fn start(fetch: &Fetch<'_>) -> Result<u32, Status> {
+    let headers = vec![
+        (":method", "GET"),
+        (":scheme", fetch.scheme),
+        (":authority", fetch.authority),
+        (":path", fetch.path),
+        ("accept", "application/json"),
+        ("user-agent", concat!("oidc-filter/", env!("CARGO_PKG_VERSION"))),
+    ];
+    hostcalls::dispatch_http_call(fetch.cluster, headers, None, vec![], fetch.timeout)
+}
+
+/// A header of the answer to a fetch, when it is text.
+pub(crate) fn answer_header(name: &str) -> Option<String> {
+    let value = hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, name).ok()??;
+    String::from_utf8(value).ok()
+}
+
+pub(crate) fn answer_body(length: usize) -> Option<Vec<u8>> {
+    hostcalls::get_buffer(BufferType::HttpCallResponseBody, 0, length).ok()?
+}
+
+pub(crate) fn configuration(length: usize) -> Option<Vec<u8>> {
+    hostcalls::get_buffer(BufferType::PluginConfiguration, 0, length).ok()?
+}
