@@ -7,9 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 
 use crate::command::{cargo, exists, output, program, run};
+use crate::debian;
 use crate::progress::{say, step};
 use crate::workspace::Workspace;
 
@@ -26,7 +27,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
         with_installed_target(workspace)?
     } else {
         say("filter: with Debian's Rust, since the toolchain has no wasm32-wasip1 target and can't fetch it");
-        install_packages()?;
+        debian::install(&PACKAGES, HOW_TO)?;
         with_debian(workspace)?
     };
     let module = workspace.root.join(MODULE);
@@ -43,7 +44,8 @@ fn rustup_has_target() -> bool {
     }
     has_target()
         || exists("rustup")
-            && step("rustup target add wasm32-wasip1", || run(program("rustup").args(["target", "add", TARGET]))).is_ok()
+            && step("rustup target add wasm32-wasip1", || run(program("rustup").args(["target", "add", TARGET])))
+                .is_ok()
             && has_target()
 }
 
@@ -89,37 +91,6 @@ fn arguments(command: &mut Command) -> &mut Command {
 
 fn module_in(target: &Path) -> PathBuf {
     target.join(TARGET).join("release/oidc_filter.wasm")
-}
-
-/// Installs what is missing of Debian's packages, or says how.
-fn install_packages() -> Result<()> {
-    let missing: Vec<_> = PACKAGES.into_iter().filter(|package| !is_installed(package)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if !exists("apt-get") {
-        bail!(HOW_TO);
-    }
-    let list = missing.join(" ");
-    if !rustix::process::geteuid().is_root() {
-        bail!("{HOW_TO}; or, where rustup can't download: sudo apt-get update && sudo apt-get install --yes {list}");
-    }
-    step(&format!("apt-get install {list}"), || {
-        run(apt_get().arg("update"))?;
-        run(apt_get().args(["install", "--yes", "--no-install-recommends"]).args(&missing))
-    })
-    .context(HOW_TO)
-}
-
-fn apt_get() -> Command {
-    let mut command = program("apt-get");
-    command.arg("--quiet").env("DEBIAN_FRONTEND", "noninteractive");
-    command
-}
-
-fn is_installed(package: &str) -> bool {
-    output(Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status}", package]))
-        .is_some_and(|status| status == "installed")
 }
 
 /// Copies beside and renames, so that an Envoy that reads the module never sees half of it.

@@ -4,8 +4,10 @@
 //! Progress goes to standard error; standard output holds results only.
 
 mod command;
+mod debian;
 mod filter;
 mod progress;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -27,6 +29,8 @@ struct Arguments {
 enum Task {
     /// Build the filter and leave it at target/filter/oidc_filter.wasm; the last line printed is that path.
     Filter,
+    /// Find or fetch the programs of others (Envoy, Postgres, the certified issuer) and print where they are.
+    Tools,
 }
 
 fn main() -> ExitCode {
@@ -45,6 +49,12 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Filter => {
             filter::build(&workspace)?;
             progress::result(filter::MODULE);
+        }
+        Task::Tools => {
+            let found = tools::Tools::get(&workspace)?.environment();
+            for (variable, value) in found.into_iter().chain(tools::oidc_provider(&workspace)?) {
+                progress::result(&format!("{variable}={}", value.to_string_lossy()));
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

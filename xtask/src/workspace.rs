@@ -16,7 +16,8 @@ pub(crate) struct Workspace {
 impl Workspace {
     /// Finds the checkout from the place of this package.
     pub(crate) fn find() -> Result<Self> {
-        let package = env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        let package =
+            env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
         let root = package.parent().context("xtask lies in the workspace")?.to_owned();
         let target = match env::var_os("CARGO_TARGET_DIR") {
             Some(target) => env::current_dir()?.join(target),
