@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use authn::config::Config;
 use authn::{Answer, ConfigError, FetchError, Gate, Refusal, max_age};
-use proxy_wasm::traits::{Context, ContextType, HttpContext, RootContext};
-use proxy_wasm::types::LogLevel;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{ContextType, LogLevel};
 
 use crate::host;
 use crate::state::{Shared, State, Waiting};

@@ -158,13 +158,14 @@ fn forwarded_claims_are_those_configured() {
 
 #[test]
 fn a_configuration_that_can_not_hold_is_refused_with_its_path() {
+    type Change<'c> = &'c dyn Fn(&mut Value);
     let issuer = Issuer::new(Algorithm::EdDSA, "k");
     let path = |change: &dyn Fn(&mut Value)| {
         let mut configuration = configuration(&issuer);
         change(&mut configuration);
         build(&configuration).err().map(|error| error.path)
     };
-    let cases: [(&str, &dyn Fn(&mut Value)); 10] = [
+    let cases: [(&str, Change<'_>); 10] = [
         ("providers.main.issuer", &|all| all["providers"]["main"]["issuer"] = json!("")),
         ("providers.main.remote_jwks", &|all| {
             drop(all["providers"]["main"].as_object_mut().unwrap().remove("local_jwks"));
