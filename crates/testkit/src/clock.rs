@@ -15,7 +15,7 @@ pub fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Real time plus an offset that only grows. Clones share the offset.
+/// Real time plus an offset. Clones share the offset.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     offset_milliseconds: Arc<AtomicI64>,
@@ -26,6 +26,11 @@ impl Clock {
     pub fn now(&self) -> DateTime<Utc> {
         let offset = TimeDelta::milliseconds(self.offset_milliseconds.load(Ordering::SeqCst));
         now().checked_add_signed(offset).unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+
+    /// Goes wrong by this much from now on, instead of what it was before.
+    pub fn set_offset(&self, offset: TimeDelta) {
+        self.offset_milliseconds.store(offset.num_milliseconds(), Ordering::SeqCst);
     }
 
     /// Lets this much time pass at once.

@@ -5,7 +5,7 @@
 
 mod endpoints;
 mod key_ring;
-mod keys;
+pub(crate) mod keys;
 mod mint;
 mod token_endpoint;
 

@@ -1,0 +1,125 @@
+//! Faults that a test orders: each is used up by the next calls to its endpoint.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+/// What a call asks for. Organisation and repository variants of an endpoint count as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endpoint {
+    /// Every endpoint, in [`FakeGithub::inject`](super::FakeGithub::inject) alone.
+    Any,
+    /// `GET /app`.
+    App,
+    /// `GET /app/installations…`, `GET /orgs/{org}/installation`, `GET /repos/{owner}/{repo}/installation`.
+    Installation,
+    /// `POST /app/installations/{id}/access_tokens`.
+    AccessToken,
+    /// `POST …/actions/runners/registration-token`.
+    RegistrationToken,
+    /// `POST …/actions/runners/remove-token`.
+    RemoveToken,
+    /// `POST …/actions/runners/generate-jitconfig`.
+    JitConfig,
+    /// `GET …/actions/runners`.
+    ListRunners,
+    /// `GET …/actions/runners/{id}`.
+    GetRunner,
+    /// `DELETE …/actions/runners/{id}`.
+    DeleteRunner,
+    /// `GET`, `POST`, `PUT` and `DELETE …/actions/runners/{id}/labels`.
+    RunnerLabels,
+    /// `GET /orgs/{org}/actions/runner-groups`.
+    ListRunnerGroups,
+    /// `GET /orgs/{org}/actions/runner-groups/{id}`.
+    GetRunnerGroup,
+    /// `GET /orgs/{org}` and `GET /repos/{owner}/{repo}`.
+    Account,
+    /// `GET /rate_limit`.
+    RateLimit,
+    /// `GET /meta`.
+    Meta,
+    /// A machine that registers with a registration token, as `config.sh` does.
+    MachineRegistration,
+    /// A machine that reports what it does, as the runner's own program does.
+    MachineSession,
+    /// The demo's controls under `/fake/`.
+    Control,
+    /// Anything else.
+    Unknown,
+}
+
+/// Something that goes wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Answers with this status; nothing has changed.
+    BeforeCommit(u16),
+    /// Does what was asked, then answers with this status: the answer is lost.
+    AfterCommit(u16),
+    /// Waits this long and then goes on as usual; a client that gives up meanwhile has changed nothing.
+    HangBeforeCommit(Duration),
+    /// Does what was asked, then waits this long before it says so.
+    HangAfterCommit(Duration),
+    /// Does what was asked, then closes the connection in the middle of the answer.
+    CutOff,
+    /// Does what was asked, then answers with the right status and this body.
+    Body(String),
+    /// The hourly limit is used up, answered as 403 or 429, until so much later.
+    PrimaryLimit(u16, Duration),
+    /// Too much in a short time, answered as 403 or 429; says when to come back, or not.
+    SecondaryLimit(u16, Option<Duration>),
+    /// 403: the installation is suspended.
+    SuspendedInstallation,
+    /// 403: the installation lacks a permission.
+    MissingPermission,
+    /// On [`Endpoint::AccessToken`]: the new token is refused for so long.
+    FreshTokenRefused(Duration),
+    /// On endpoints that make a runner: listings leave it out for so long.
+    ReplicationLag(Duration),
+    /// On endpoints that make or delete a runner: it counts as busy for so long, though offline.
+    PhantomBusy(Duration),
+}
+
+/// Faults that wait for their calls.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    waiting: Vec<(Endpoint, Fault, usize)>,
+}
+
+impl Faults {
+    pub(crate) fn add(&mut self, endpoint: Endpoint, fault: Fault, times: usize) {
+        self.waiting.push((endpoint, fault, times));
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// The oldest fault for this endpoint, used up by one.
+    pub(crate) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
+        let fits = |wanted: Endpoint| wanted == endpoint || wanted == Endpoint::Any;
+        let (_, fault, left) = self.waiting.iter_mut().find(|(wanted, _, left)| fits(*wanted) && *left > 0)?;
+        *left = left.saturating_sub(1);
+        let fault = fault.clone();
+        self.waiting.retain(|(_, _, left)| *left > 0);
+        Some(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_are_used_up_in_order_by_their_own_endpoint() {
+        let mut faults = Faults::default();
+        faults.add(Endpoint::JitConfig, Fault::BeforeCommit(500), 2);
+        faults.add(Endpoint::Any, Fault::AfterCommit(502), 1);
+        assert_eq!(faults.take(Endpoint::JitConfig), Some(Fault::BeforeCommit(500)));
+        assert_eq!(faults.take(Endpoint::ListRunners), Some(Fault::AfterCommit(502)));
+        assert_eq!(faults.take(Endpoint::ListRunners), None);
+        assert_eq!(faults.take(Endpoint::JitConfig), Some(Fault::BeforeCommit(500)));
+        assert_eq!(faults.take(Endpoint::JitConfig), None);
+    }
+}
