@@ -9,4 +9,5 @@ pub mod issuer;
 mod random;
 pub mod secret_file;
 mod server;
+pub mod signals;
 pub mod system;

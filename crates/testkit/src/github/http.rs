@@ -58,22 +58,21 @@ async fn rest(shared: &Shared, parts: &Parts, body: &Bytes) -> Response {
     let (_seat, seated) = shared.enter();
     let route = Route::of(&parts.method, parts.uri.path());
     let route = route.unwrap_or(Route { endpoint: Endpoint::Unknown, target: None, id: None, label: None });
-    let call = log(shared, parts, route.endpoint);
+    let endpoint = route.endpoint;
+    let call = log(shared, parts, endpoint);
     let mut request = request(parts, route, body);
     let checked = preconditions(&parts.headers).and_then(|()| if seated { Ok(()) } else { Err(crowded()) });
-    let outcome = match checked {
-        Err(refusal) => Outcome::of(shared.with(|world, now| world.refuse(&request, refusal, now))),
-        Ok(()) => {
-            let endpoint = request.route.endpoint;
-            befall(shared, endpoint, |fault| match fault {
-                Err(refusal) => shared.with(|world, now| world.refuse(&request, refusal, now)),
-                Ok(fault) => {
-                    request.fault = fault;
-                    shared.with(|world, now| world.answer(&request, now))
-                }
-            })
-            .await
-        }
+    let outcome = if let Err(refusal) = checked {
+        Outcome::of(shared.with(|world, now| world.refuse(&request, refusal, now)))
+    } else {
+        let commit = |fault| match fault {
+            Err(refusal) => shared.with(|world, now| world.refuse(&request, refusal, now)),
+            Ok(fault) => {
+                request.fault = fault;
+                shared.with(|world, now| world.answer(&request, now))
+            }
+        };
+        befall(shared, endpoint, commit).await
     };
     let response = conditional(shared, parts, &request, outcome);
     shared.log_status(call, response.status().as_u16());
@@ -117,7 +116,7 @@ fn preconditions(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 fn crowded() -> Refusal {
-    secondary(403).with_header("retry-after", 1)
+    secondary(403).with_header("retry-after", &1)
 }
 
 /// An answer with what happens to it on its way.
@@ -169,7 +168,7 @@ fn refused(fault: &Fault, now: Now) -> Option<Refusal> {
             injected_primary(*status, now.world.checked_add_signed(length).unwrap_or(now.world))
         }
         Fault::SecondaryLimit(status, None) => secondary(*status),
-        Fault::SecondaryLimit(status, Some(wait)) => secondary(*status).with_header("retry-after", wait.as_secs()),
+        Fault::SecondaryLimit(status, Some(wait)) => secondary(*status).with_header("retry-after", &wait.as_secs()),
         Fault::SuspendedInstallation => Refusal::suspended(),
         Fault::MissingPermission => Refusal::missing_permission("organization_self_hosted_runners=write"),
         _ => return None,

@@ -30,7 +30,7 @@ pub use self::config::{
 pub use self::faults::{Endpoint, Fault};
 pub use self::machine::{Command, CommandError, ConfigCommand, Machine, MachineError, RunnerMachine};
 pub use self::shared::Call;
-pub use self::world::RunnerView;
+pub use self::world::{RunnerKind, RunnerView};
 
 use self::shared::Shared;
 use self::world::{App, NewRunner, World};
@@ -157,8 +157,7 @@ impl FakeGithub {
             name: name.to_owned(),
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             group_id: 1,
-            ephemeral: false,
-            jit: false,
+            kind: RunnerKind::Persistent,
         };
         self.shared.with(|world, now| world.add_runner(new, None, now.world))
     }

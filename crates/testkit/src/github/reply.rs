@@ -47,7 +47,7 @@ impl Refusal {
         Self { documentation_url, ..self }
     }
 
-    pub(crate) fn with_header(mut self, name: &'static str, value: impl ToString) -> Self {
+    pub(crate) fn with_header(mut self, name: &'static str, value: &impl ToString) -> Self {
         self.headers.push((HeaderName::from_static(name), value.to_string()));
         self
     }
@@ -66,7 +66,7 @@ impl Refusal {
     }
 
     pub(crate) fn missing_permission(wanted: &str) -> Self {
-        Self::new(403, "Resource not accessible by integration").with_header("x-accepted-github-permissions", wanted)
+        Self::new(403, "Resource not accessible by integration").with_header("x-accepted-github-permissions", &wanted)
     }
 
     /// A body that does not fit the endpoint's schema.

@@ -89,11 +89,11 @@ async fn jwks(Extract(shared): Extract<Arc<Shared>>) -> Response {
 
 /// The keys over and over until the body is too big for anyone.
 fn huge(keys: &Value) -> String {
-    let one: Vec<String> =
+    let all: Vec<String> =
         keys.get("keys").and_then(Value::as_array).into_iter().flatten().map(Value::to_string).collect();
-    let once = one.join(",");
-    let times = HUGE_BYTES.checked_div(once.len()).unwrap_or_default().saturating_add(1);
-    format!("{{\"keys\":[{}]}}", vec![once; times].join(","))
+    let set = all.join(",");
+    let times = HUGE_BYTES.checked_div(set.len()).unwrap_or_default().saturating_add(1);
+    format!("{{\"keys\":[{}]}}", vec![set; times].join(","))
 }
 
 fn status_of(status: u16) -> StatusCode {

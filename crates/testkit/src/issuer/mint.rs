@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::keys::{Algorithm, SigningKey};
 
 /// How long a token lives unless asked otherwise.
-pub const LIFETIME: Duration = Duration::from_secs(600);
+pub const LIFETIME: Duration = Duration::from_mins(10);
 /// `typ` of JWT access tokens (RFC 9068 section 2.1).
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";
 

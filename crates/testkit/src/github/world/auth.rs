@@ -17,7 +17,7 @@ use crate::github::reply::{Refusal, Reply};
 /// An App's JWT may end at most this many seconds ahead.
 const MAX_JWT_SECONDS: i64 = 600;
 /// How long an installation token lives.
-const INSTALLATION_TOKEN: Duration = Duration::from_secs(3600);
+const INSTALLATION_TOKEN: Duration = Duration::from_hours(1);
 const JWT_DOCUMENTATION: &str = "https://docs.github.com/rest";
 
 /// A token of an installation. Permissions may be fewer than the installation's.

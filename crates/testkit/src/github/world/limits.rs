@@ -83,7 +83,7 @@ impl Budgets {
         budget.hour.used = budget.hour.used.saturating_add(1);
         if budget.minute.used.saturating_add(points) > per_minute {
             let wait = budget.minute.until.signed_duration_since(now).num_seconds().max(1);
-            return Err(secondary(403).with_header("retry-after", wait));
+            return Err(secondary(403).with_header("retry-after", &wait));
         }
         budget.minute.used = budget.minute.used.saturating_add(points);
         Ok(())
@@ -165,11 +165,11 @@ fn primary(status: u16, consumer: Consumer) -> Refusal {
 pub(crate) fn injected_primary(status: u16, reset: DateTime<Utc>) -> Refusal {
     Refusal::new(status, "API rate limit exceeded for installation.")
         .documented_at(PRIMARY_DOCUMENTATION)
-        .with_header("x-ratelimit-limit", 5000)
-        .with_header("x-ratelimit-remaining", 0)
-        .with_header("x-ratelimit-used", 5000)
-        .with_header("x-ratelimit-reset", reset.timestamp())
-        .with_header("x-ratelimit-resource", "core")
+        .with_header("x-ratelimit-limit", &5000)
+        .with_header("x-ratelimit-remaining", &0)
+        .with_header("x-ratelimit-used", &5000)
+        .with_header("x-ratelimit-reset", &reset.timestamp())
+        .with_header("x-ratelimit-resource", &"core")
 }
 
 /// Too much in a short time.

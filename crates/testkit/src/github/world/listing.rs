@@ -15,7 +15,7 @@ const MAX_PER_PAGE: usize = 100;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Page {
     number: usize,
-    per_page: usize,
+    size: usize,
     total: usize,
 }
 
@@ -26,17 +26,17 @@ impl Page {
             |name: &str| request.parameter(name).and_then(|text| text.parse().ok()).filter(|&number| number > 0);
         Self {
             number: number("page").unwrap_or(1),
-            per_page: number("per_page").unwrap_or(DEFAULT_PER_PAGE).min(MAX_PER_PAGE),
+            size: number("per_page").unwrap_or(DEFAULT_PER_PAGE).min(MAX_PER_PAGE),
             total,
         }
     }
 
     pub(super) fn cut<T>(self, items: impl Iterator<Item = T>) -> Vec<T> {
-        items.skip(self.number.saturating_sub(1).saturating_mul(self.per_page)).take(self.per_page).collect()
+        items.skip(self.number.saturating_sub(1).saturating_mul(self.size)).take(self.size).collect()
     }
 
     fn last(self) -> usize {
-        self.total.div_ceil(self.per_page).max(1)
+        self.total.div_ceil(self.size).max(1)
     }
 
     /// The `Link` header (RFC 8288), absolute, with the other parameters kept; none when all is on one page.

@@ -25,6 +25,7 @@ use crate::random::Random;
 
 pub(crate) use self::registration::MachineRegistration;
 pub use self::render::RunnerView;
+pub use self::runners::RunnerKind;
 pub(crate) use self::runners::{NewRunner, Runner};
 pub(crate) use self::session::Event;
 

@@ -9,14 +9,14 @@ use serde_json::json;
 
 use super::accounts::after;
 use super::auth::Access;
-use super::runners::NewRunner;
+use super::runners::{NewRunner, RunnerKind};
 use super::{Kind, Request, World};
 use crate::github::faults::{Endpoint, Fault};
 use crate::github::input::{Input, runner_name};
 use crate::github::reply::{Refusal, Reply};
 
 /// How long registration and remove tokens live.
-const MACHINE_TOKEN: Duration = Duration::from_secs(3600);
+const MACHINE_TOKEN: Duration = Duration::from_hours(1);
 const JIT_DOCUMENTATION: &str = "https://docs.github.com/rest/actions/self-hosted-runners";
 
 /// A registration or remove token: good for any number of machines within its hour.
@@ -66,7 +66,7 @@ impl World {
                 .documented_at(JIT_DOCUMENTATION));
         }
         let labels = labels.iter().map(|label| label.to_lowercase()).collect();
-        let new = NewRunner { target, name, labels, group_id, ephemeral: true, jit: true };
+        let new = NewRunner { target, name, labels, group_id, kind: RunnerKind::Jit };
         let id = self.add_runner(new, request.fault.as_ref(), now);
         let config = self.encoded_jit_config(id)?;
         let runner = self.runners.get(&id).map(|runner| self.runner(runner, now));
@@ -120,7 +120,8 @@ impl World {
             self.runners.remove(&existing);
         }
         let MachineRegistration { name, labels, ephemeral, fault, .. } = machine;
-        let new = NewRunner { target, name, labels, group_id, ephemeral, jit: false };
+        let kind = if ephemeral { RunnerKind::Ephemeral } else { RunnerKind::Persistent };
+        let new = NewRunner { target, name, labels, group_id, kind };
         Ok(self.add_runner(new, fault.as_ref(), now))
     }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::runners::RunnerKind;
 use super::{Runner, World};
 
 /// A runner as it is, whatever listings say.
@@ -21,10 +22,8 @@ pub struct RunnerView {
     pub online: bool,
     /// Whether it counts as busy.
     pub busy: bool,
-    /// Whether it goes after one job.
-    pub ephemeral: bool,
-    /// Whether it was made by a JIT config.
-    pub jit: bool,
+    /// How it came to be.
+    pub kind: RunnerKind,
     /// Names of all labels.
     pub labels: Vec<String>,
 }
@@ -38,8 +37,7 @@ impl RunnerView {
             runner_group_id: runner.group_id,
             online: runner.online,
             busy: runner.busy(now),
-            ephemeral: runner.ephemeral,
-            jit: runner.jit,
+            kind: runner.kind,
             labels: runner.labels.iter().map(|(label, _)| label.clone()).collect(),
         }
     }
@@ -64,7 +62,7 @@ impl World {
             "os": runner.os.as_deref().unwrap_or("unknown"),
             "status": if runner.online { "online" } else { "offline" },
             "busy": runner.busy(now),
-            "ephemeral": runner.ephemeral,
+            "ephemeral": runner.kind.ephemeral(),
             "version": runner.version,
             "labels": self.labels(runner),
         })
@@ -75,7 +73,7 @@ impl World {
         let label = |(name, custom): &(String, bool)| {
             let mut label = Map::new();
             label.insert("name".to_owned(), json!(name));
-            if let Some(id) = self.label_ids.get(name).filter(|_| !runner.jit) {
+            if let Some(id) = self.label_ids.get(name).filter(|_| runner.kind != RunnerKind::Jit) {
                 label.insert("id".to_owned(), json!(id));
                 label.insert("type".to_owned(), json!(if *custom { "custom" } else { "read-only" }));
             }

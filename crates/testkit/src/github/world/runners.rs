@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
 
 use super::accounts::after;
 use super::auth::Access;
@@ -16,6 +17,25 @@ const EPHEMERAL_OFFLINE: TimeDelta = TimeDelta::days(1);
 const OFFLINE: TimeDelta = TimeDelta::days(14);
 const RUNNERS_DOCUMENTATION: &str = "https://docs.github.com/rest/actions/self-hosted-runners";
 
+/// How a runner came to be, and with that how long it stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunnerKind {
+    /// Registered by `config.sh`; stays.
+    Persistent,
+    /// Registered by `config.sh --ephemeral`; goes after one job.
+    Ephemeral,
+    /// Made by a JIT config; goes after one job, and has no labels but its own.
+    Jit,
+}
+
+impl RunnerKind {
+    /// Whether it goes after one job.
+    pub fn ephemeral(self) -> bool {
+        self != Self::Persistent
+    }
+}
+
 /// A runner's record.
 #[derive(Clone, Debug)]
 pub(crate) struct Runner {
@@ -24,9 +44,7 @@ pub(crate) struct Runner {
     pub(crate) target: String,
     pub(crate) name: String,
     pub(crate) group_id: u64,
-    pub(crate) ephemeral: bool,
-    /// JIT runners have no labels but their own, and no ids on them.
-    pub(crate) jit: bool,
+    pub(crate) kind: RunnerKind,
     /// Labels with whether they are custom.
     pub(crate) labels: Vec<(String, bool)>,
     /// Unknown until the machine has connected once.
@@ -47,7 +65,7 @@ impl Runner {
     }
 
     fn forgotten(&self, now: DateTime<Utc>) -> bool {
-        let patience = if self.ephemeral { EPHEMERAL_OFFLINE } else { OFFLINE };
+        let patience = if self.kind.ephemeral() { EPHEMERAL_OFFLINE } else { OFFLINE };
         !self.online && now.signed_duration_since(self.offline_since) >= patience
     }
 }
@@ -59,8 +77,7 @@ pub(crate) struct NewRunner {
     pub(crate) name: String,
     pub(crate) labels: Vec<String>,
     pub(crate) group_id: u64,
-    pub(crate) ephemeral: bool,
-    pub(crate) jit: bool,
+    pub(crate) kind: RunnerKind,
 }
 
 impl World {
@@ -74,7 +91,8 @@ impl World {
         let credential = self.random.hex(40);
         self.secrets.push(credential.clone());
         let mut labels: Vec<(String, bool)> = Vec::new();
-        let defaults = if new.jit { [].as_slice() } else { ["self-hosted", "Linux", "X64"].as_slice() };
+        let jit = new.kind == RunnerKind::Jit;
+        let defaults = if jit { [].as_slice() } else { ["self-hosted", "Linux", "X64"].as_slice() };
         let own = new.labels.into_iter().map(|label| (label, true));
         for (label, custom) in defaults.iter().map(|label| ((*label).to_owned(), false)).chain(own) {
             if !labels.iter().any(|(known, _)| known.eq_ignore_ascii_case(&label)) {
@@ -86,10 +104,9 @@ impl World {
             target: new.target,
             name: new.name,
             group_id: new.group_id,
-            ephemeral: new.ephemeral,
-            jit: new.jit,
+            kind: new.kind,
             labels,
-            os: (!new.jit).then(|| "Linux".to_owned()),
+            os: (!jit).then(|| "Linux".to_owned()),
             version: None,
             online: false,
             working: false,

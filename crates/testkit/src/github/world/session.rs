@@ -44,7 +44,7 @@ impl World {
             Event::JobStart if runner.online && !runner.working => runner.working = true,
             Event::JobStart => return Err(Refusal::new(409, "Only an idle runner that is online takes a job")),
             Event::JobFinish if !runner.working => return Err(Refusal::new(409, "No job is running")),
-            Event::JobFinish if runner.ephemeral => {
+            Event::JobFinish if runner.kind.ephemeral() => {
                 self.runners.remove(&id);
                 return Ok(None);
             }
