@@ -1,0 +1,22 @@
+//! A private Postgres for as long as somebody holds its standard input: prints the URL on one line and waits.
+//!
+//! `cargo xtask test` starts one for all tests. It needs `PG_BIN`.
+
+use std::env;
+use std::io::{Read as _, Write as _, stdin, stdout};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use testkit::system::{Postgres, Scope};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let programs = env::var_os("PG_BIN").context("PG_BIN is not set: use `cargo xtask test`")?;
+    let scope = Arc::new(Scope::new()?);
+    let postgres = Postgres::start(Path::new(&programs), &scope).await?;
+    writeln!(stdout(), "{}", postgres.url())?;
+    // Ends with an end of file: the other side has let go, or is no more.
+    stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! What a system is made of.
+
+use super::envoy::{Issuer, TEMPLATE};
+use crate::github::GithubConfig;
+use crate::issuer::{Client, IssuerConfig};
+
+/// The audience of the tokens that a system accepts, unless it is told to believe another issuer.
+pub const AUDIENCE: &str = "runner-tokens";
+/// The client that the dev issuer knows, unless configured otherwise.
+pub const CLIENT: &str = "demo-client";
+/// Its secret: for a machine's own loopback only, so it may be known.
+pub const CLIENT_SECRET: &str = "demo-secret";
+/// `sub` of its tokens.
+pub const SUBJECT: &str = "team-blue";
+
+/// How to start a system. The default is the demo's: everything as shipped, one client, free ports.
+#[derive(Clone, Debug)]
+pub struct SystemOptions {
+    /// The dev issuer's clients and keys.
+    pub issuer: IssuerConfig,
+    /// Somebody else for the filter to believe instead of the dev issuer.
+    pub believe: Option<Issuer>,
+    /// The fake GitHub's world.
+    pub github: GithubConfig,
+    /// More environment variables for the control plane; they win over the usual ones.
+    pub control_plane: Vec<(String, String)>,
+    /// Envoy's configuration with its `${NAME}` places.
+    pub envoy_template: String,
+    /// Envoy's worker threads.
+    pub envoy_concurrency: u32,
+}
+
+impl Default for SystemOptions {
+    fn default() -> Self {
+        let mut issuer = IssuerConfig::default();
+        issuer.clients.push(Client::new(CLIENT, CLIENT_SECRET, SUBJECT, AUDIENCE));
+        Self {
+            issuer,
+            believe: None,
+            github: GithubConfig { control: true, ..GithubConfig::default() },
+            control_plane: Vec::new(),
+            envoy_template: TEMPLATE.to_owned(),
+            envoy_concurrency: 1,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! A whole system.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context as _;
+use identity::KeyPair;
+
+use super::control_plane::{Cli, ControlPlane, Environment};
+use super::database::Database;
+use super::envoy::{Envoy, EnvoyOptions, Issuer};
+use super::options::{AUDIENCE, SystemOptions};
+use super::postgres::Postgres;
+use super::ready::until_ready;
+use super::scope::Scope;
+use super::tools::Tools;
+use crate::github::FakeGithub;
+use crate::issuer::DevIssuer;
+
+/// A running system. Fields are in the order in which they end: clients before what they use.
+pub struct System {
+    envoy: Envoy,
+    control_plane: ControlPlane,
+    cli: Cli,
+    database: Database,
+    postgres: Option<Postgres>,
+    github: FakeGithub,
+    issuer: DevIssuer,
+    identity: KeyPair,
+    believed: Issuer,
+    scope: Arc<Scope>,
+}
+
+impl System {
+    /// Starts everything and waits until a caller with a good token would be let in.
+    ///
+    /// Postgres is the server at `DATABASE_URL` (each system gets a database of its own in it), or a private one.
+    pub async fn start(options: SystemOptions) -> anyhow::Result<Self> {
+        let (tools, scope) = (Tools::from_env()?, Arc::new(Scope::new()?));
+        let (issuer, github) =
+            tokio::try_join!(DevIssuer::start(options.issuer), FakeGithub::start(options.github.clone()))?;
+        let (postgres, database) = database(&tools, &scope).await?;
+        let identity = KeyPair::generate()?;
+        let organization = options.github.organizations.first().context("GitHub without an organisation")?;
+        let mut environment = environment(&scope, &github, &organization.login, &identity, database.url())?;
+        environment.extend(options.control_plane);
+        let cli = Cli { binary: tools.control_plane.clone(), environment };
+        cli.succeed(&["init-db"]).await?;
+        let control_plane = ControlPlane::start(&cli.binary, &cli.environment, &scope).await?;
+        let believed = options.believe.unwrap_or_else(|| as_believed(&issuer));
+        let envoy = EnvoyOptions {
+            binary: tools.envoy,
+            filter: tools.filter,
+            template: options.envoy_template,
+            issuer: believed.clone(),
+            control_plane: control_plane.host_and_port()?,
+            signing_key: identity.private_pem.clone(),
+            concurrency: options.envoy_concurrency,
+        };
+        let envoy = Envoy::start(&envoy, &scope).await?;
+        let ready = until_ready(envoy.edge_url(), &believed, options.envoy_concurrency).await;
+        ready.with_context(|| shown(&scope))?;
+        Ok(Self { envoy, control_plane, cli, database, postgres, github, issuer, identity, believed, scope })
+    }
+
+    /// Base URL for clients: Envoy.
+    pub fn edge_url(&self) -> &str {
+        self.envoy.edge_url()
+    }
+
+    /// Base URL of Envoy's operator's interface.
+    pub fn admin_url(&self) -> &str {
+        self.envoy.admin_url()
+    }
+
+    /// Base URL of the port behind Envoy, which a deployment keeps to Envoy.
+    pub fn control_plane_url(&self) -> String {
+        self.control_plane.url()
+    }
+
+    /// URL of the control plane's database, with user and password.
+    pub fn database_url(&self) -> &str {
+        self.database.url()
+    }
+
+    /// The dev issuer.
+    pub fn issuer(&self) -> &DevIssuer {
+        &self.issuer
+    }
+
+    /// The fake GitHub.
+    pub fn github(&self) -> &FakeGithub {
+        &self.github
+    }
+
+    /// The edge's key: the filter has the private half, the control plane the public one.
+    pub fn identity(&self) -> &KeyPair {
+        &self.identity
+    }
+
+    /// Whom the filter believes.
+    pub fn believed(&self) -> &Issuer {
+        &self.believed
+    }
+
+    /// Envoy.
+    pub fn envoy(&mut self) -> &mut Envoy {
+        &mut self.envoy
+    }
+
+    /// The control plane.
+    pub fn control_plane(&mut self) -> &mut ControlPlane {
+        &mut self.control_plane
+    }
+
+    /// The private Postgres, unless the system shares one.
+    pub fn postgres(&mut self) -> Option<&mut Postgres> {
+        self.postgres.as_mut()
+    }
+
+    /// What else a test wants to start with this system, such as an [`OidcProvider`].
+    pub fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    /// The command line of the control plane, configured as this system's.
+    pub fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
+    /// Runs `runner-tokens` with these arguments, which must succeed, and gives what it printed.
+    pub async fn run_cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.cli.succeed(arguments).await
+    }
+
+    /// Starts the control plane anew on the same port, as after a crash or an update.
+    pub async fn restart_control_plane(&mut self) -> anyhow::Result<()> {
+        let (_, port) = self.control_plane.host_and_port()?;
+        self.control_plane.process().stop();
+        let mut environment = self.cli.environment.clone();
+        environment.push(("SERVICE_PORT".to_owned(), port.to_string()));
+        self.control_plane = ControlPlane::start(&self.cli.binary, &environment, &self.scope).await?;
+        Ok(())
+    }
+
+    /// Everything that every process wrote, by the name of its log file.
+    pub fn logs(&self) -> anyhow::Result<Vec<(String, String)>> {
+        logs(self.scope.directory())
+    }
+}
+
+impl Drop for System {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            tracing::error!("{}", shown(&self.scope));
+        }
+        // Both at once; then each is waited for.
+        self.envoy.process().ask_to_stop();
+        self.control_plane.process().ask_to_stop();
+    }
+}
+
+async fn database(tools: &Tools, scope: &Arc<Scope>) -> anyhow::Result<(Option<Postgres>, Database)> {
+    if let Ok(url) = env::var("DATABASE_URL") {
+        return Ok((None, Database::create(&url).await.context("DATABASE_URL")?));
+    }
+    let postgres = Postgres::start(&tools.postgres, scope).await?;
+    let database = Database::create(postgres.url()).await?;
+    Ok((Some(postgres), database))
+}
+
+/// The control plane's configuration.
+fn environment(
+    scope: &Scope,
+    github: &FakeGithub,
+    organization: &str,
+    identity: &KeyPair,
+    database_url: &str,
+) -> anyhow::Result<Environment> {
+    let key_file = scope.directory().join("github-app.pem");
+    crate::secret_file::write(&key_file, github.app_private_key_pem())?;
+    let variables = [
+        ("DATABASE_URL", database_url.to_owned()),
+        ("GITHUB_API_URL", github.base_url().to_owned()),
+        ("GITHUB_WEB_URL", github.base_url().to_owned()),
+        ("GITHUB_APP_ID", github.app_id().to_string()),
+        ("GITHUB_APP_INSTALLATION_ID", github.installation_id().to_string()),
+        ("GITHUB_ORG", organization.to_owned()),
+        ("GITHUB_APP_PRIVATE_KEY_PATH", key_file.display().to_string()),
+        ("IDENTITY_PUBLIC_KEYS", identity.public_pem.clone()),
+        ("LOG_LEVEL", "info".to_owned()),
+        ("SERVICE_HOST", "127.0.0.1".to_owned()),
+        ("SERVICE_PORT", "0".to_owned()),
+    ];
+    Ok(variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+fn logs(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            logs.push((name, String::from_utf8_lossy(&fs::read(&path)?).into_owned()));
+        }
+    }
+    Ok(logs)
+}
+
+/// The ends of all logs, for people who look for what went wrong.
+fn shown(scope: &Scope) -> String {
+    let ends = logs(scope.directory()).unwrap_or_default().into_iter().map(|(name, log)| {
+        let end: Vec<_> = log.lines().rev().take(15).collect();
+        format!("the log of {name} ends with:\n{}", end.into_iter().rev().collect::<Vec<_>>().join("\n"))
+    });
+    ends.collect::<Vec<_>>().join("\n")
+}
+
+fn as_believed(issuer: &DevIssuer) -> Issuer {
+    Issuer { issuer: issuer.issuer().to_owned(), audience: AUDIENCE.to_owned(), jwks_url: issuer.jwks_uri() }
+}
