@@ -29,7 +29,7 @@ pub(crate) async fn serve(shared: &Shared, parts: &Parts, path: &str, body: &Byt
     })
     .await;
     shared.log_status(call, reply.status);
-    wire::response(reply, damage, shared.servers.now())
+    wire::response(reply, damage, shared.servers.now(), call)
 }
 
 fn register(shared: &Shared, parts: &Parts, body: &Bytes, fault: Option<Fault>) -> Result<Reply, Refusal> {

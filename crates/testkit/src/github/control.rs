@@ -26,7 +26,7 @@ pub(crate) async fn serve(shared: &Shared, parts: &Parts, path: &str, body: &Byt
     let answer = if shared.control { answer(shared, parts, path, body).await } else { Err(Refusal::not_found()) };
     let reply = Reply::from(answer);
     shared.log_status(call, reply.status);
-    wire::response(reply, Damage::None, shared.servers.now())
+    wire::response(reply, Damage::None, shared.servers.now(), call)
 }
 
 async fn answer(shared: &Shared, parts: &Parts, path: &str, body: &Bytes) -> Result<Reply, Refusal> {

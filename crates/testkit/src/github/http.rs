@@ -74,7 +74,7 @@ async fn rest(shared: &Shared, parts: &Parts, body: &Bytes) -> Response {
         };
         befall(shared, endpoint, commit).await
     };
-    let response = conditional(shared, parts, &request, outcome);
+    let response = conditional(shared, parts, &request, outcome, call);
     shared.log_status(call, response.status().as_u16());
     response
 }
@@ -186,7 +186,7 @@ fn reason(status: u16) -> &'static str {
 }
 
 /// The answer on the wire; 304 and nothing charged if the caller has it already.
-fn conditional(shared: &Shared, parts: &Parts, request: &Request, outcome: Outcome) -> Response {
+fn conditional(shared: &Shared, parts: &Parts, request: &Request, outcome: Outcome, call: usize) -> Response {
     let Outcome { mut reply, damage } = outcome;
     if parts.method == http::Method::GET
         && reply.status == 200
@@ -201,5 +201,5 @@ fn conditional(shared: &Shared, parts: &Parts, request: &Request, outcome: Outco
         }
         reply = reply.with_header(header::ETAG, etag);
     }
-    wire::response(reply, damage, shared.servers.now())
+    wire::response(reply, damage, shared.servers.now(), call)
 }

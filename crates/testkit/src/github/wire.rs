@@ -34,7 +34,8 @@ pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response {
     response
 }
 
-pub(crate) fn response(reply: Reply, damage: Damage, date: DateTime<Utc>) -> Response {
+/// `call` makes the request id, which support is told and logs are searched for.
+pub(crate) fn response(reply: Reply, damage: Damage, date: DateTime<Utc>, call: usize) -> Response {
     let text = reply.body.map(|body| body.to_string());
     let has_body = text.is_some();
     let body = match damage {
@@ -55,7 +56,9 @@ pub(crate) fn response(reply: Reply, damage: Damage, date: DateTime<Utc>) -> Res
         headers.insert(header::DATE, date);
     }
     headers.insert("x-github-media-type", HeaderValue::from_static("github.v3; format=json"));
-    headers.insert("x-github-request-id", HeaderValue::from_static("FAKE:0001"));
+    if let Ok(id) = HeaderValue::from_str(&format!("FAKE:{call:08X}")) {
+        headers.insert("x-github-request-id", id);
+    }
     if has_body {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     }

@@ -57,8 +57,8 @@ async fn limits_can_be_ordered_in_every_form() {
     rest.github.inject(Endpoint::Any, Fault::PrimaryLimit(429, Duration::from_mins(10)), 1);
     let primary = rest.get(RUNNERS).await.unwrap();
     assert_eq!((primary.status, primary.header("x-ratelimit-remaining")), (429, "0"));
-    let reset: i64 = primary.header("x-ratelimit-reset").parse().unwrap();
-    assert!((590..=600).contains(&(reset - testkit::clock::now().timestamp())));
+    let until: i64 = primary.header("x-ratelimit-reset").parse().unwrap();
+    assert!((590..=600).contains(&(until - testkit::clock::now().timestamp())));
     rest.github.inject(Endpoint::Any, Fault::SecondaryLimit(403, Some(Duration::from_secs(7))), 1);
     let secondary = rest.get(RUNNERS).await.unwrap();
     assert_eq!((secondary.status, secondary.header("retry-after")), (403, "7"));
@@ -87,7 +87,7 @@ async fn a_fresh_token_may_be_refused_at_first() {
     let mut rest = Rest::start().await.unwrap();
     rest.github.inject(Endpoint::AccessToken, Fault::FreshTokenRefused(Duration::from_secs(3)), 1);
     let fresh = rest.access_token().await.unwrap();
-    rest.token = fresh.body["token"].as_str().unwrap().to_owned();
+    rest.token = fresh.token().unwrap();
     let early = rest.get(RUNNERS).await.unwrap();
     assert_eq!((early.status, early.message()), (401, "Bad credentials"));
     rest.github.advance(Duration::from_secs(3));

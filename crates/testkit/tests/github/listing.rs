@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::support::{Answer, RUNNERS, Rest, answer};
 
 fn ids(answer: &Answer) -> Vec<u64> {
-    let runners = answer.body["runners"].as_array().cloned().unwrap_or_default();
-    runners.iter().filter_map(|runner| runner["id"].as_u64()).collect()
+    let runners = answer.body.get("runners").and_then(Value::as_array).into_iter().flatten();
+    runners.filter_map(|runner| runner.get("id")?.as_u64()).collect()
 }
 
 /// The absolute URL of a relation in `Link`, cut down to its path.

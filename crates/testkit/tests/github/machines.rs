@@ -8,7 +8,7 @@ use testkit::github::{ConfigCommand, FakeGithub, GithubConfig, MachineError, ORG
 
 use super::support::{RUNNERS, Rest, answer};
 
-fn status(result: Result<RunnerMachine, MachineError>) -> Option<u16> {
+fn status(result: &Result<RunnerMachine, MachineError>) -> Option<u16> {
     match result {
         Err(MachineError::Refused { status, .. }) => Some(status.as_u16()),
         _ => None,
@@ -26,8 +26,8 @@ async fn a_token_serves_many_machines_for_an_hour_and_then_404s() {
     assert_eq!(rest.github.runner("b").unwrap().kind, RunnerKind::Ephemeral);
     rest.github.advance(Duration::from_hours(1));
     let late = ConfigCommand { name: "c".into(), ..command.clone() };
-    assert_eq!(status(machine.config(&late).await), Some(404));
-    assert_eq!(status(machine.config(&ConfigCommand { token: "X".into(), ..late }).await), Some(404));
+    assert_eq!(status(&machine.config(&late).await), Some(404));
+    assert_eq!(status(&machine.config(&ConfigCommand { token: "X".into(), ..late }).await), Some(404));
 }
 
 #[tokio::test]
@@ -36,13 +36,13 @@ async fn a_token_is_good_for_its_own_target_and_purpose() {
     let machine = rest.github.machine();
     let command = rest.config("a").await.unwrap();
     let elsewhere = ConfigCommand { url: rest.github.html_url("acme-partners/app"), ..command.clone() };
-    assert_eq!(status(machine.config(&elsewhere).await), Some(404));
+    assert_eq!(status(&machine.config(&elsewhere).await), Some(404));
     let foreign = ConfigCommand { url: "https://github.com/acme-partners".into(), ..command.clone() };
-    assert_eq!(status(machine.config(&foreign).await), Some(404));
+    assert_eq!(status(&machine.config(&foreign).await), Some(404));
     let removal = rest.call(Method::POST, &format!("{RUNNERS}/remove-token"), None).await.unwrap();
     let removal = removal.body["token"].as_str().unwrap();
     let wrong = ConfigCommand { token: removal.into(), ..command.clone() };
-    assert_eq!(status(machine.config(&wrong).await), Some(404));
+    assert_eq!(status(&machine.config(&wrong).await), Some(404));
     let runner = machine.config(&command).await.unwrap();
     assert!(runner.clone().remove(&command.token).await.is_err());
     runner.remove(removal).await.unwrap();
@@ -55,12 +55,12 @@ async fn names_and_groups_are_checked_when_a_machine_registers() {
     let machine = rest.github.machine();
     let command = rest.config("a").await.unwrap();
     let first = machine.config(&command).await.unwrap();
-    assert_eq!(status(machine.config(&command).await), Some(409));
+    assert_eq!(status(&machine.config(&command).await), Some(409));
     let replaced = machine.config(&ConfigCommand { replace: true, ..command.clone() }).await.unwrap();
     assert_ne!(first.id(), replaced.id());
     let unknown = ConfigCommand { name: "b".into(), group: Some("gpu pool".into()), ..command.clone() };
-    assert_eq!(status(machine.config(&unknown).await), Some(422));
-    assert_eq!(status(machine.config(&ConfigCommand { name: "b:c".into(), ..command }).await), Some(422));
+    assert_eq!(status(&machine.config(&unknown).await), Some(422));
+    assert_eq!(status(&machine.config(&ConfigCommand { name: "b:c".into(), ..command }).await), Some(422));
 }
 
 #[tokio::test]

@@ -16,7 +16,11 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn message(&self) -> &str {
-        self.body["message"].as_str().unwrap_or_default()
+        self.body.get("message").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(crate) fn token(&self) -> anyhow::Result<String> {
+        self.body.get("token").and_then(Value::as_str).map(str::to_owned).context("no token in the answer")
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
@@ -38,10 +42,9 @@ impl Rest {
     /// A client with an installation token.
     pub(crate) async fn of(github: FakeGithub) -> anyhow::Result<Self> {
         let http = reqwest::Client::builder().user_agent("testkit").build()?;
-        let mut rest = Self { github, http, token: String::new() };
-        let answer = rest.access_token().await?;
-        rest.token = answer.body["token"].as_str().context("no token")?.to_owned();
-        Ok(rest)
+        let rest = Self { github, http, token: String::new() };
+        let token = rest.access_token().await?.token()?;
+        Ok(Self { token, ..rest })
     }
 
     /// A JWT of the App with these claims, signed with its key.
@@ -90,7 +93,7 @@ impl Rest {
 
     pub(crate) async fn registration_token(&self) -> anyhow::Result<String> {
         let answer = self.call(Method::POST, &format!("{RUNNERS}/registration-token"), None).await?;
-        Ok(answer.body["token"].as_str().context("no token")?.to_owned())
+        answer.token()
     }
 
     /// What `config.sh` is told to register a machine in the organisation.
