@@ -1,2 +1,7 @@
-//! Control plane.
-fn main() {}
+//! The binary `runner-tokens`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    control_plane::cli::main()
+}

@@ -1,0 +1,144 @@
+//! The command line: `serve`, and what an administrator needs.
+
+mod account;
+mod export;
+mod keygen;
+mod logging;
+mod runners;
+mod serve;
+mod table;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+use sqlx::PgPool;
+
+use crate::config;
+use crate::store::{self, schema};
+
+const AFTER_HELP: &str = "\
+Configuration comes from the environment and from a file `.env`; `.env.example` describes every variable.
+
+Exit codes: 0 done; 1 failed, or the configuration is not complete; 2 wrong usage.";
+
+#[derive(Parser)]
+#[command(name = "runner-tokens", version, about = "Hands out short-lived GitHub Actions runner registrations", after_help = AFTER_HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API, and keep the records and GitHub in step
+    #[command(after_help = "Example:\n  SERVICE_PORT=8000 runner-tokens serve")]
+    Serve,
+    /// Bring the database up to date; safe to repeat
+    #[command(after_help = "Example:\n  DATABASE_URL=postgres://app:secret@db/runners runner-tokens init-db")]
+    InitDb,
+    /// List everybody's runners
+    #[command(after_help = "Example:\n  runner-tokens list-runners --status offline --label gpu --output json")]
+    ListRunners(runners::ListArgs),
+    /// Delete runners that are off line for too long, or that no machine ever came on line with
+    #[command(after_help = "Busy runners are kept, and runners that this service did not register never touched.\n\n\
+        Example:\n  runner-tokens cleanup-stale-runners --hours 48 --dry-run")]
+    CleanupStaleRunners(runners::CleanupArgs),
+    /// Compare the records with GitHub now
+    #[command(after_help = "Example:\n  runner-tokens sync-github")]
+    SyncGithub(runners::SyncArgs),
+    /// List runners on GitHub that this service did not register, as of the newest comparison
+    #[command(after_help = "Example:\n  runner-tokens sync-github && runner-tokens unmanaged-runners")]
+    UnmanagedRunners(runners::UnmanagedArgs),
+    /// Write the audit log to a file
+    #[command(after_help = "Example:\n  runner-tokens export-audit-log --since 2026-01-01 --event-type provision \
+        --format csv --output audit.csv")]
+    ExportAuditLog(export::ExportArgs),
+    /// Make a key pair for the identity assertion
+    #[command(after_help = "The private key is for the edge alone (IDENTITY_SIGNING_KEY), the public one for this \
+        service (IDENTITY_PUBLIC_KEYS).\n\nExample:\n  runner-tokens identity-keygen --output json")]
+    IdentityKeygen(keygen::KeygenArgs),
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let loaded = load_dotenv();
+    let cli = Cli::parse();
+    match loaded.and_then(|()| run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A missing `.env` is fine, a broken one is not: half of it would be ignored.
+fn load_dotenv() -> anyhow::Result<()> {
+    match dotenvy::dotenv() {
+        Err(error) if !error.not_found() => Err(error).context("the file .env can't be read"),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::main]
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    logging::start()?;
+    match cli.command {
+        Command::Serve => serve::serve().await,
+        Command::InitDb => init_db().await,
+        Command::ListRunners(arguments) => runners::list(arguments).await,
+        Command::CleanupStaleRunners(arguments) => runners::cleanup(arguments).await,
+        Command::SyncGithub(arguments) => runners::sync(arguments).await,
+        Command::UnmanagedRunners(arguments) => runners::unmanaged(arguments).await,
+        Command::ExportAuditLog(arguments) => export::export(arguments).await,
+        Command::IdentityKeygen(arguments) => keygen::keygen(&arguments),
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The database alone, checked.
+async fn database() -> anyhow::Result<PgPool> {
+    let pool = store::pool(&config::database(&environment)?);
+    schema::check(&pool).await?;
+    Ok(pool)
+}
+
+async fn init_db() -> anyhow::Result<()> {
+    let pool = store::pool(&config::database(&environment)?);
+    let applied = schema::migrate(&pool).await.context("the migrations could not be applied")?;
+    println!("database is up to date ({applied} migration(s) applied)");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example:\n  "), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `serve`
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::environment;
+use crate::clock::Clock;
+use crate::http::{Web, router};
+use crate::operations::App;
+use crate::store::schema::SchemaError;
+use crate::store::{self, schema};
+use crate::{config, jobs};
+
+/// Longer than any request may take, so that what is under way can finish.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(55);
+
+pub(super) async fn serve() -> anyhow::Result<()> {
+    let config = config::serve(&environment)?;
+    let pool = store::pool(&config.database);
+    schema::check(&pool).await.map_err(start_error)?;
+    warn_of_risks(&config);
+    let app = App::new(pool, config.github, Clock::system()).context("the client for GitHub could not be made")?;
+    let listener = TcpListener::bind(SocketAddr::new(config.host, config.port))
+        .await
+        .with_context(|| format!("can't listen on {}:{}", config.host, config.port))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+
+    let end = CancellationToken::new();
+    let mut stop_signals = Signals::new()?;
+    let jobs = tokio::spawn(jobs::run(app.clone(), config.jobs, end.clone()));
+    let graceful = end.clone();
+    let server = axum::serve(listener, router(Web::new(app.clone(), config.verifier)))
+        .with_graceful_shutdown(async move { graceful.cancelled().await });
+    let server = tokio::spawn(server.into_future());
+
+    stop_signals.wait().await;
+    tracing::info!("stopping; what is under way finishes first");
+    end.cancel();
+    app.tasks.close();
+    let finish = async {
+        let outcome = server.await;
+        app.tasks.wait().await;
+        let worked = jobs.await;
+        outcome?.context("the server failed")?;
+        worked.context("the jobs failed")
+    };
+    timeout(SHUTDOWN_TIMEOUT, finish).await.context("some requests did not finish in time")??;
+    app.pool.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start_error(error: SchemaError) -> anyhow::Error {
+    match error {
+        SchemaError::Behind(_) => error.into(),
+        SchemaError::Database(_) => {
+            anyhow::Error::new(error).context("check DATABASE_URL, and that the database is running")
+        }
+    }
+}
+
+fn warn_of_risks(config: &config::ServeConfig) {
+    tracing::warn!(
+        default_target = %config.github.default_target,
+        "no policy file: every verified caller may provision in the default organisation and runner group"
+    );
+    if !config.github.api_url.starts_with("https://") {
+        tracing::warn!(api_url = config.github.api_url, "GitHub is called without TLS; for tests on one machine only");
+    }
+    if environment("IDENTITY_SIGNING_KEY").is_some() {
+        tracing::warn!("IDENTITY_SIGNING_KEY is set here; it belongs to the edge alone, and is not used");
+    }
+}
+
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Configuration from the environment (and `.env`), read once at start. Every problem is listed at once.
+//!
+//! Each subcommand asks for the parts that it needs, so that `list-runners` runs with `DATABASE_URL` alone.
+//! `.env.example` documents each variable; a test holds the two together.
+
+mod github;
+mod reader;
+
+pub use github::{GithubConfig, web_url};
+pub use reader::{ConfigError, Environment, Problem};
+
+use std::net::IpAddr;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use identity::Verifier;
+use sqlx::postgres::PgConnectOptions;
+
+use reader::Reader;
+
+/// Every variable that the control plane reads.
+pub const VARIABLES: &[&str] = &[
+    "CLEANUP_STALE_RUNNERS_HOURS",
+    "DATABASE_MAX_CONNECTIONS",
+    "DATABASE_URL",
+    "DEFAULT_RUNNER_GROUP_ID",
+    "GITHUB_API_URL",
+    "GITHUB_APP_ID",
+    "GITHUB_APP_INSTALLATION_ID",
+    "GITHUB_APP_PRIVATE_KEY_PATH",
+    "GITHUB_ORG",
+    "GITHUB_TIMEOUT_SECONDS",
+    "GITHUB_WEB_URL",
+    "IDENTITY_AUDIENCE",
+    "IDENTITY_PUBLIC_KEYS",
+    "IDENTITY_PUBLIC_KEYS_FILE",
+    "LOG_LEVEL",
+    "POLICY_FILE",
+    "RECONCILE_INTERVAL_SECONDS",
+    "SERVICE_HOST",
+    "SERVICE_PORT",
+];
+
+/// Where the records are kept.
+pub struct DatabaseConfig {
+    /// `DATABASE_URL`; holds a password, so it is never shown.
+    pub options: PgConnectOptions,
+    /// `DATABASE_MAX_CONNECTIONS`, 10 unless set.
+    pub max_connections: u32,
+}
+
+/// What the jobs do on their own.
+#[derive(Clone, Copy, Debug)]
+pub struct JobsConfig {
+    /// `RECONCILE_INTERVAL_SECONDS`, 60 unless set.
+    pub interval: Duration,
+    /// `CLEANUP_STALE_RUNNERS_HOURS`, 24 unless set; 0 leaves runners that are off line alone.
+    pub stale_after_hours: u32,
+}
+
+/// What `serve` needs: everything.
+pub struct ServeConfig {
+    /// Where the records are kept.
+    pub database: DatabaseConfig,
+    /// How GitHub is reached.
+    pub github: GithubConfig,
+    /// Checks assertions with `IDENTITY_PUBLIC_KEYS` for `IDENTITY_AUDIENCE`.
+    pub verifier: Verifier,
+    /// `SERVICE_HOST`, 127.0.0.1 unless set: only the edge has business here.
+    pub host: IpAddr,
+    /// `SERVICE_PORT`, 8000 unless set; 0 takes any free one.
+    pub port: u16,
+    /// What the jobs do on their own.
+    pub jobs: JobsConfig,
+}
+
+/// Reads what a command on the database alone needs.
+pub fn database(environment: Environment<'_>) -> Result<DatabaseConfig, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let database = read_database(&mut reader);
+    reader.finish(database)
+}
+
+/// Reads what a command on the database and GitHub needs.
+pub fn database_and_github(environment: Environment<'_>) -> Result<(DatabaseConfig, GithubConfig), ConfigError> {
+    let mut reader = Reader::new(environment);
+    let (database, github) = (read_database(&mut reader), github::read(&mut reader));
+    reader.finish(database.zip(github))
+}
+
+/// Reads what `serve` needs.
+pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
+    let mut reader = Reader::new(environment);
+    refuse_policy_file(&mut reader);
+    let database = read_database(&mut reader);
+    let github = github::read(&mut reader);
+    let verifier = read_verifier(&mut reader);
+    let host = reader.or_default("SERVICE_HOST", "127.0.0.1", "an IP address such as 127.0.0.1 or 0.0.0.0");
+    let port = reader.or_default("SERVICE_PORT", "8000", "a port number from 0 to 65535");
+    let jobs = read_jobs(&mut reader);
+    let config = (|| {
+        let (database, github, verifier) = (database?, github?, verifier?);
+        Some(ServeConfig { database, github, verifier, host: host?, port: port?, jobs: jobs? })
+    })();
+    reader.finish(config)
+}
+
+/// Fail closed: whoever wrote a policy does not want the service to run without it.
+fn refuse_policy_file(reader: &mut Reader<'_>) {
+    if reader.get("POLICY_FILE").is_some() {
+        reader.problem(
+            "POLICY_FILE",
+            "is set, but this version can't read policy files and would let every verified caller in",
+            "unset it to run without a policy, or use a version that reads policy files",
+        );
+    }
+}
+
+fn read_database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
+    let remedy = "set it to postgres://USER:PASSWORD@HOST:5432/NAME";
+    let url = reader.required("DATABASE_URL", remedy);
+    let max_connections = reader.or_default("DATABASE_MAX_CONNECTIONS", "10", "a number from 1 to 1000");
+    let max_connections = reader.within("DATABASE_MAX_CONNECTIONS", max_connections, 1..=1000);
+    let url = url?;
+    let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+    let Some(options) = PgConnectOptions::from_str(&url).ok().filter(|_| known) else {
+        // The parser's own words may quote the URL, and with it the password.
+        reader.problem("DATABASE_URL", "is not the URL of a PostgreSQL database", remedy);
+        return None;
+    };
+    Some(DatabaseConfig { options: options.application_name("runner-tokens"), max_connections: max_connections? })
+}
+
+fn read_jobs(reader: &mut Reader<'_>) -> Option<JobsConfig> {
+    let seconds = reader.or_default("RECONCILE_INTERVAL_SECONDS", "60", "a number of seconds from 1 to 86400");
+    let seconds = reader.within("RECONCILE_INTERVAL_SECONDS", seconds, 1..=86_400);
+    let stale_after_hours =
+        reader.or_default("CLEANUP_STALE_RUNNERS_HOURS", "24", "a number of hours; 0 turns it off")?;
+    Some(JobsConfig { interval: Duration::from_secs(seconds?), stale_after_hours })
+}
+
+fn read_verifier(reader: &mut Reader<'_>) -> Option<Verifier> {
+    let keys_remedy = "run `runner-tokens identity-keygen` and give the public key here, the private one to the edge";
+    let audience = reader.get("IDENTITY_AUDIENCE").unwrap_or_else(|| identity::DEFAULT_AUDIENCE.to_owned());
+    let (variable, keys) = match (reader.get("IDENTITY_PUBLIC_KEYS"), reader.get("IDENTITY_PUBLIC_KEYS_FILE")) {
+        (Some(_), Some(_)) => {
+            reader.problem("IDENTITY_PUBLIC_KEYS", "and IDENTITY_PUBLIC_KEYS_FILE are both set", "unset one of them");
+            return None;
+        }
+        (Some(keys), None) => ("IDENTITY_PUBLIC_KEYS", keys),
+        (None, Some(path)) => {
+            ("IDENTITY_PUBLIC_KEYS_FILE", reader.file("IDENTITY_PUBLIC_KEYS_FILE", &path, keys_remedy)?)
+        }
+        (None, None) => {
+            reader.problem("IDENTITY_PUBLIC_KEYS", "is not set", keys_remedy);
+            return None;
+        }
+    };
+    Verifier::new(&keys, &audience)
+        .map_err(|error| reader.problem(variable, &format!("holds no usable key: {error}"), keys_remedy))
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_problem_is_listed_at_once_with_a_remedy() {
+        let environment = |name: &str| match name {
+            "SERVICE_PORT" => Some("http".to_owned()),
+            "GITHUB_APP_ID" => Some("my-app".to_owned()),
+            "DATABASE_URL" => Some("mysql://root:hunter2@db/x".to_owned()),
+            "RECONCILE_INTERVAL_SECONDS" => Some("0".to_owned()),
+            _ => None,
+        };
+        let error = serve(&environment).err().unwrap().to_string();
+        for variable in [
+            "DATABASE_URL",
+            "GITHUB_APP_ID",
+            "GITHUB_APP_INSTALLATION_ID",
+            "GITHUB_APP_PRIVATE_KEY_PATH",
+            "GITHUB_ORG",
+            "IDENTITY_PUBLIC_KEYS",
+            "RECONCILE_INTERVAL_SECONDS",
+            "SERVICE_PORT",
+        ] {
+            assert!(error.contains(&format!("  {variable} ")), "{variable} in {error}");
+        }
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn a_policy_file_that_would_be_ignored_stops_the_start() {
+        let error = serve(&|name| (name == "POLICY_FILE").then(|| "policy.yaml".to_owned())).err().unwrap();
+        assert!(error.problems.iter().any(|problem| problem.variable == "POLICY_FILE"));
+    }
+
+    #[test]
+    fn a_command_asks_only_for_what_it_needs() {
+        let url = "postgres://user@localhost/db";
+        assert!(database(&|name| (name == "DATABASE_URL").then(|| url.to_owned())).is_ok());
+        assert!(database_and_github(&|name| (name == "DATABASE_URL").then(|| url.to_owned())).is_err());
+    }
+
+    #[test]
+    fn the_example_names_every_variable_and_no_other() {
+        // For the edge, which shares the file in a deployment of both.
+        let of_the_edge = ["IDENTITY_SIGNING_KEY", "OIDC_AUDIENCE", "OIDC_ISSUER", "OIDC_JWKS_URL"];
+        let example = include_str!("../../../.env.example");
+        let names = |line: &'static str| {
+            let line = line.strip_prefix("#").unwrap_or(line);
+            line.split_once('=').map(|(name, _)| name).filter(|name| {
+                !name.is_empty()
+                    && name.chars().all(|each| each.is_ascii_uppercase() || matches!(each, '_' | '0'..='9'))
+            })
+        };
+        let documented: BTreeSet<&str> = example.lines().filter_map(names).collect();
+        let expected: BTreeSet<&str> = VARIABLES.iter().copied().chain(of_the_edge).collect();
+        assert_eq!(documented, expected);
+    }
+}

@@ -1,0 +1,115 @@
+//! Reads variables and gathers what is wrong with them.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+/// Gives the value of a variable; the process's environment, or a test's.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// One thing that is wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The variable.
+    pub variable: &'static str,
+    /// What is wrong with it, to be read after its name.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Everything that is wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// At least one.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "the configuration has {} problem(s):", self.problems.len())?;
+        for Problem { variable, what, remedy } in &self.problems {
+            write!(out, "\n  {variable} {what}\n    → {remedy}")?;
+        }
+        write!(out, "\nEvery variable is described in .env.example.")
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Reads variables; problems add up until [`Reader::finish`].
+pub(super) struct Reader<'a> {
+    environment: Environment<'a>,
+    problems: Vec<Problem>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(environment: Environment<'a>) -> Self {
+        Self { environment, problems: Vec::new() }
+    }
+
+    /// The value, if there is one. Compose files pass an unset variable as an empty one.
+    pub(super) fn get(&self, variable: &str) -> Option<String> {
+        (self.environment)(variable).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn problem(&mut self, variable: &'static str, what: &str, remedy: &str) {
+        self.problems.push(Problem { variable, what: what.to_owned(), remedy: remedy.to_owned() });
+    }
+
+    pub(super) fn required(&mut self, variable: &'static str, remedy: &str) -> Option<String> {
+        let value = self.get(variable);
+        if value.is_none() {
+            self.problem(variable, "is not set", remedy);
+        }
+        value
+    }
+
+    /// A value of type `T`; `form` says what one looks like.
+    pub(super) fn parsed<T: FromStr>(&mut self, variable: &'static str, form: &str) -> Option<T> {
+        let value = self.required(variable, &format!("set it to {form}"))?;
+        self.parse(variable, &value, form)
+    }
+
+    pub(super) fn or_default<T: FromStr>(&mut self, variable: &'static str, default: &str, form: &str) -> Option<T> {
+        let value = self.get(variable).unwrap_or_else(|| default.to_owned());
+        self.parse(variable, &value, form)
+    }
+
+    fn parse<T: FromStr>(&mut self, variable: &'static str, value: &str, form: &str) -> Option<T> {
+        let parsed = value.parse().ok();
+        if parsed.is_none() {
+            self.problem(variable, &format!("is {value:?}"), &format!("set it to {form}"));
+        }
+        parsed
+    }
+
+    /// The value, if it lies in the range.
+    pub(super) fn within<T>(&mut self, variable: &'static str, value: Option<T>, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: PartialOrd + fmt::Display,
+    {
+        let value = value?;
+        if range.contains(&value) {
+            return Some(value);
+        }
+        let remedy = format!("set it to a number from {} to {}", range.start(), range.end());
+        self.problem(variable, &format!("is {value}"), &remedy);
+        None
+    }
+
+    /// The text of a file that a variable names.
+    pub(super) fn file(&mut self, variable: &'static str, path: &str, remedy: &str) -> Option<String> {
+        std::fs::read_to_string(path)
+            .map_err(|error| self.problem(variable, &format!("names {path:?}, which can't be read: {error}"), remedy))
+            .ok()
+    }
+
+    /// The configuration, if it is whole.
+    pub(super) fn finish<T>(self, config: Option<T>) -> Result<T, ConfigError> {
+        match config {
+            Some(config) if self.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError { problems: self.problems }),
+        }
+    }
+}

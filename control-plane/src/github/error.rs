@@ -1,0 +1,187 @@
+//! What can go wrong with GitHub, told apart by what to do about it.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, StatusCode};
+use chrono::{DateTime, Utc};
+
+/// A call that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("GitHub{at}: {kind}", at = if *.before_call { ", before the call, at the App's token" } else { "" })]
+pub struct GithubError {
+    /// What happened.
+    pub kind: Kind,
+    /// It happened while the App's token was fetched, so the call itself was never made.
+    pub before_call: bool,
+}
+
+/// What happened. The texts are for logs: they quote GitHub.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Kind {
+    /// 401: wrong App id or key, or a clock that is wrong by minutes.
+    #[error("credentials refused: {0}")]
+    Credentials(String),
+    /// 403: an owner of the organisation suspended the installation.
+    #[error("the installation is suspended")]
+    Suspended,
+    /// 403: a permission that is missing or not yet approved, or something forbidden to everybody.
+    #[error("not permitted: {0}")]
+    Permission(String),
+    /// 403 or 429: too many calls.
+    #[error("rate limit reached")]
+    RateLimited(Option<Duration>),
+    /// 404: no such thing, or none that the installation may see.
+    #[error("not found")]
+    NotFound,
+    /// 409: a runner of this name exists.
+    #[error("a runner of this name exists")]
+    NameConflict,
+    /// 422: the runner runs a job.
+    #[error("the runner is running a job")]
+    Busy,
+    /// Another 4xx.
+    #[error("refused with status {0}: {1}")]
+    Invalid(u16, String),
+    /// 5xx. What was asked may have been done.
+    #[error("failed with status {0}: {1}")]
+    Outage(u16, String),
+    /// No answer in time. What was asked may have been done.
+    #[error("no answer in time")]
+    TimedOut,
+    /// No connection: nothing was asked.
+    #[error("no connection: {0}")]
+    Unreachable(String),
+    /// The connection broke or the answer made no sense. What was asked may have been done.
+    #[error("the answer was lost: {0}")]
+    AnswerLost(String),
+}
+
+impl GithubError {
+    /// GitHub certainly did nothing: it refused, or was never asked. Otherwise nobody knows.
+    pub fn is_definite(&self) -> bool {
+        let unknown = matches!(self.kind, Kind::Outage(..) | Kind::TimedOut | Kind::AnswerLost(_));
+        self.before_call || !unknown
+    }
+
+    /// What an operator should do, where there is something to do.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match &self.kind {
+            Kind::Credentials(_) => Some(
+                "check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY_PATH is a current key of that App, and the clock",
+            ),
+            Kind::Suspended => Some("an owner of the organisation must un-suspend the App's installation"),
+            Kind::NotFound if self.before_call => {
+                Some("check GITHUB_APP_INSTALLATION_ID, and that the App is installed in the organisation")
+            }
+            Kind::Permission(_) => Some(
+                "give the App the permission `Self-hosted runners: write` (repositories: `Administration: write`) and \
+                 have an owner approve it",
+            ),
+            _ => None,
+        }
+    }
+
+    pub(super) fn timed_out() -> Self {
+        Self { kind: Kind::TimedOut, before_call: false }
+    }
+
+    pub(super) fn incomplete() -> Self {
+        let text = "the listing is not complete: it changed while its pages were read";
+        Self { kind: Kind::AnswerLost(text.to_owned()), before_call: false }
+    }
+
+    pub(super) fn before(self) -> Self {
+        Self { before_call: true, ..self }
+    }
+
+    pub(super) fn of_token(error: octocrab::Error, now: DateTime<Utc>) -> Self {
+        Self::of_call(error, now).before()
+    }
+
+    pub(super) fn of_call(error: octocrab::Error, now: DateTime<Utc>) -> Self {
+        let kind = match error {
+            octocrab::Error::GitHub { source, .. } => {
+                classify(source.status_code, &source.message, source.headers.as_ref(), now)
+            }
+            octocrab::Error::JWT { source, .. } => Kind::Credentials(format!("the key can't sign: {source}")),
+            octocrab::Error::Service { source, .. } if was_refused(source.as_ref()) => {
+                Kind::Unreachable(chain(source.as_ref()))
+            }
+            other => Kind::AnswerLost(chain(&other)),
+        };
+        Self { kind, before_call: false }
+    }
+}
+
+fn classify(status: StatusCode, message: &str, headers: Option<&HeaderMap>, now: DateTime<Utc>) -> Kind {
+    // A proxy's page would fill the log.
+    let short = || message.chars().take(300).collect::<String>();
+    let header = |name: &str| headers.and_then(|headers| headers.get(name)).and_then(|value| value.to_str().ok());
+    let exhausted = header("x-ratelimit-remaining") == Some("0") || header("retry-after").is_some();
+    let lower = message.to_ascii_lowercase();
+    match status.as_u16() {
+        401 => Kind::Credentials(short()),
+        403 if lower.contains("suspended") => Kind::Suspended,
+        403 if exhausted || lower.contains("rate limit") => Kind::RateLimited(wait(header, now)),
+        403 => Kind::Permission(short()),
+        404 => Kind::NotFound,
+        409 => Kind::NameConflict,
+        422 if lower.contains("still running a job") => Kind::Busy,
+        429 => Kind::RateLimited(wait(header, now)),
+        code @ 500.. => Kind::Outage(code, short()),
+        code => Kind::Invalid(code, short()),
+    }
+}
+
+/// How long GitHub asks to wait: `retry-after`, else until the reset.
+fn wait<'a>(header: impl Fn(&str) -> Option<&'a str>, now: DateTime<Utc>) -> Option<Duration> {
+    if let Some(seconds) = header("retry-after").and_then(|value| value.parse().ok()) {
+        return Some(Duration::from_secs(seconds));
+    }
+    let reset: i64 = header("x-ratelimit-reset")?.parse().ok()?;
+    u64::try_from(reset.saturating_sub(now.timestamp())).ok().map(Duration::from_secs)
+}
+
+/// Whether a connection was refused, so that nothing was sent.
+fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source()).any(|error| {
+        error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
+    })
+}
+
+/// An error with its causes, in one line. octocrab's own text is often a single word.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes: Vec<String> =
+        std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
+    causes.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kind(status: u16, message: &str, headers: &[(&'static str, &'static str)]) -> Kind {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        classify(StatusCode::from_u16(status).unwrap(), message, Some(&headers), DateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn answers_are_told_apart_by_what_to_do_about_them() {
+        assert_eq!(kind(403, "This installation has been suspended", &[]), Kind::Suspended);
+        assert!(matches!(kind(403, "Resource not accessible by integration", &[]), Kind::Permission(_)));
+        assert_eq!(kind(403, "You have exceeded a secondary rate limit", &[]), Kind::RateLimited(None));
+        let limited = Kind::RateLimited(Some(Duration::from_mins(1)));
+        assert_eq!(kind(403, "x", &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")]), limited);
+        assert_eq!(kind(429, "x", &[("retry-after", "60")]), limited);
+        assert_eq!(kind(422, "Bad request - Runner \"x\" is still running a job", &[]), Kind::Busy);
+        assert!(matches!(kind(422, "Invalid request.", &[]), Kind::Invalid(422, _)));
+    }
+
+    #[test]
+    fn only_refusals_and_calls_never_made_are_definite() {
+        let definite = |kind| GithubError { kind, before_call: false }.is_definite();
+        assert!(definite(Kind::NameConflict) && definite(Kind::Unreachable(String::new())));
+        assert!(!definite(Kind::Outage(502, String::new())) && !definite(Kind::TimedOut));
+        assert!(GithubError::timed_out().before().is_definite());
+    }
+}

@@ -1,0 +1,88 @@
+//! Around every request: its id, its span in the logs, the form of its errors, the headers of every answer.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use tracing::Instrument as _;
+
+use super::problem::Problem;
+use crate::clock::Clock;
+
+/// Ties the edge's log, ours, the audit log and the answer together.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_REQUEST_ID: usize = 128;
+
+/// The id of the request at hand.
+#[derive(Clone, Debug)]
+pub(super) struct RequestId(pub(super) String);
+
+/// Gives the request an id and a span, turns errors into problems, and finishes the answer.
+pub(super) async fn frame(mut request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let span = tracing::info_span!(
+        "request", request_id = id, method = %request.method(), path = request.uri().path(),
+    );
+    let response = async {
+        let response = next.run(request).await;
+        tracing::info!(status = response.status().as_u16(), "answered");
+        response
+    };
+    finish(response.instrument(span).await, &id)
+}
+
+/// The id that came with the request, if it is harmless; else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let mut values = headers.get_all(REQUEST_ID).iter();
+    let given = match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    };
+    let harmless = |id: &&str| {
+        (1..=MAX_REQUEST_ID).contains(&id.len())
+            && id.chars().all(|each| each.is_ascii_alphanumeric() || matches!(each, '-' | '_' | '.'))
+    };
+    given.filter(harmless).map_or_else(|| Clock::system().new_id().to_string(), str::to_owned)
+}
+
+fn finish(mut response: Response, id: &str) -> Response {
+    let status = response.status();
+    let problem = response.extensions_mut().remove::<Problem>();
+    if problem.is_some() || status.is_client_error() || status.is_server_error() {
+        let problem = problem.unwrap_or_else(|| Problem::of_status(status));
+        let headers = std::mem::take(response.headers_mut());
+        response = (problem.status, Json(problem.body(id))).into_response();
+        // The body is another one now; what the error said beside it stays (`allow`, `retry-after`).
+        let kept = headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
+        response.headers_mut().extend(kept.filter(|(name, _)| !name.as_str().starts_with("content-")));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    // Answers hold secrets or facts about one caller; none is for a cache.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id_for(values: &[&'static str]) -> String {
+        request_id(&values.iter().map(|value| (REQUEST_ID, HeaderValue::from_static(value))).collect())
+    }
+
+    #[test]
+    fn a_harmless_id_is_kept_and_any_other_replaced() {
+        assert_eq!(id_for(&["8f0c-1.a_b"]), "8f0c-1.a_b");
+        for bad in [&["a b"][..], &[""], &["a", "a"], &["\"}{"], &[]] {
+            assert_eq!(id_for(bad).len(), 36, "{bad:?}");
+        }
+    }
+}

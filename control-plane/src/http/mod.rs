@@ -1,0 +1,61 @@
+//! The HTTP side: routes, who calls, and what errors look like.
+
+mod body;
+mod caller;
+mod health;
+mod middleware;
+mod problem;
+mod runners;
+
+pub use problem::{ApiError, Problem};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use identity::Verifier;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::operations::App;
+use caller::DenialBudget;
+
+/// No request needs more: 100 labels of 100 characters and a name.
+const MAX_BODY: usize = 32 * 1024;
+/// Below the 60 s of the edge, so that the answer is a problem of ours and not a cut connection.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(50);
+
+/// What handlers work with.
+pub struct Web {
+    /// The operations' parts.
+    pub app: Arc<App>,
+    verifier: Verifier,
+    denials: DenialBudget,
+}
+
+impl Web {
+    /// Handlers that believe assertions which this verifier accepts, and nothing else.
+    pub fn new(app: Arc<App>, verifier: Verifier) -> Arc<Self> {
+        Arc::new(Self { app, verifier, denials: DenialBudget::default() })
+    }
+}
+
+/// Every route of the service.
+pub fn router(web: Arc<Web>) -> Router {
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/api/v1/runners", get(runners::list))
+        .route("/api/v1/runners/provision", post(runners::provision))
+        .route("/api/v1/runners/{name}", get(runners::read).delete(runners::deprovision))
+        .route("/api/v1/runners/{name}/refresh", post(runners::refresh))
+        .with_state(web)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn(middleware::frame))
+}

@@ -1,0 +1,229 @@
+//! Errors as callers see them (RFC 9457). The true cause goes to the log, once; callers get a stable `type`, a text
+//! that they can act on, and the id with which the cause can be found.
+
+use std::time::Duration;
+
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::github::{GithubError, Kind};
+use crate::operations::OperationError;
+
+/// What a caller is told.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// The last part of `type`.
+    slug: &'static str,
+    title: &'static str,
+    detail: String,
+    retry_after: Option<Duration>,
+}
+
+/// Why a request was not served: the one boundary between what happened and what callers are told.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// No assertion, or none that holds.
+    #[error("no valid identity assertion")]
+    Unauthenticated,
+    /// The body is not JSON, by its header.
+    #[error("the body is not declared as JSON")]
+    MediaType,
+    /// The body is larger than any request needs.
+    #[error("the body is too large")]
+    BodyTooLarge,
+    /// The operation did not happen.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Operation(error.into())
+    }
+}
+
+impl ApiError {
+    fn problem(&self) -> Problem {
+        match self {
+            Self::Unauthenticated => Problem::new(401, "unauthenticated", "Not authenticated")
+                .detail("The request carries no valid identity assertion. Call through the edge, with a bearer token."),
+            Self::MediaType => Problem::new(415, "unsupported-media-type", "Unsupported media type")
+                .detail("Send the body as JSON, with the header `content-type: application/json`."),
+            Self::BodyTooLarge => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
+            Self::Operation(error) => of_operation(error),
+        }
+    }
+}
+
+fn of_operation(error: &OperationError) -> Problem {
+    match error {
+        OperationError::Invalid(detail) => Problem::new(400, "invalid-request", "Invalid request").detail(detail),
+        OperationError::Denied(reasons) => {
+            Problem::new(403, "denied-by-policy", "Denied by policy").detail(&reasons.join("; "))
+        }
+        OperationError::NameTaken(name) => {
+            Problem::new(409, "runner-name-taken", "Runner name taken").detail(&format!(
+                "A runner named {name:?} exists (names are compared without regard to case). Choose another name, or \
+             delete that runner first."
+            ))
+        }
+        OperationError::RunnerNotFound => {
+            Problem::new(404, "runner-not-found", "Runner not found").detail("You have no runner of this name or id.")
+        }
+        OperationError::Busy => Problem::new(409, "runner-busy", "Runner busy")
+            .detail("The runner is running a job. Repeat when the job has ended.")
+            .retry_after(30),
+        OperationError::UnderWay => Problem::new(409, "provision-in-progress", "Provision in progress")
+            .detail("Another request is provisioning this runner, or was interrupted just now. Repeat in a moment.")
+            .retry_after(5),
+        OperationError::AlreadyRegistered => {
+            Problem::new(409, "runner-already-registered", "Runner already registered")
+                .detail("A machine has registered with this runner. Use a new idempotency key for another runner.")
+        }
+        OperationError::RunnerDeleted => Problem::new(409, "runner-deleted", "Runner deleted")
+            .detail("The runner has been deleted meanwhile. Use a new idempotency key for another runner."),
+        OperationError::KeyReused => Problem::new(422, "idempotency-key-reused", "Idempotency key reused")
+            .detail("This idempotency key came with a different request before. Use a new key for a new request."),
+        OperationError::OutcomeUnknown(_) => {
+            Problem::new(504, "provision-outcome-unknown", "Provision outcome unknown").retry_after(5).detail(
+                "GitHub did not answer, so it is unknown whether the runner was registered; nothing was handed out. \
+                 Repeat with the same Idempotency-Key, or with another name; what is left over is cleaned up.",
+            )
+        }
+        OperationError::Github(error) => of_github(error),
+        OperationError::Database(error) => of_database(error),
+        OperationError::Transition(_) | OperationError::Target(_) | OperationError::Internal(_) => {
+            Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}
+
+fn of_github(error: &GithubError) -> Problem {
+    let operator = |what: &str| match error.remedy() {
+        Some(remedy) => format!("{what} For the operator of this service: {remedy}."),
+        None => what.to_owned(),
+    };
+    match &error.kind {
+        Kind::NotFound if error.before_call => Problem::new(502, "github-credentials", "GitHub refused the App")
+            .detail(&operator("GitHub does not know the App's installation.")),
+        Kind::Credentials(_) => Problem::new(502, "github-credentials", "GitHub refused the App")
+            .detail(&operator("GitHub refused this service's credentials.")),
+        Kind::Suspended => Problem::new(502, "github-suspended", "GitHub App suspended")
+            .detail(&operator("The installation of this service's GitHub App is suspended.")),
+        Kind::Permission(_) => Problem::new(502, "github-permission", "GitHub permission missing")
+            .detail(&operator("GitHub does not let this service's App do this.")),
+        Kind::NotFound => Problem::new(502, "github-not-found", "Not found on GitHub")
+            .detail("GitHub has no such organisation, repository or runner group, or hides it from this service."),
+        Kind::Busy => of_operation(&OperationError::Busy),
+        Kind::NameConflict => Problem::new(409, "runner-name-taken", "Runner name taken")
+            .detail("GitHub has a runner of this name. Choose another name."),
+        Kind::Invalid(..) => Problem::new(502, "github-refused", "Refused by GitHub")
+            .detail("GitHub refused the request. The service's log says why."),
+        Kind::RateLimited(wait) => {
+            let problem = Problem::new(503, "github-rate-limited", "GitHub rate limit reached")
+                .detail("GitHub takes no more calls from this service for now. Repeat later.");
+            Problem { retry_after: Some(wait.unwrap_or(Duration::from_mins(1))), ..problem }
+        }
+        Kind::Outage(..) | Kind::TimedOut | Kind::Unreachable(_) | Kind::AnswerLost(_) => {
+            Problem::new(503, "github-unavailable", "GitHub unavailable")
+                .detail("GitHub does not answer. Repeat later.")
+                .retry_after(10)
+        }
+    }
+}
+
+/// A database that can't be reached will be; one that refuses a statement is a fault of ours.
+fn of_database(error: &sqlx::Error) -> Problem {
+    // Classes of PostgreSQL: 08 connection, 53 resources, 57 operator intervention (shutting down, starting up).
+    let passing = |code: &str| ["08", "53", "57"].iter().any(|class| code.starts_with(class));
+    let unavailable = match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| passing(&code)),
+        _ => false,
+    };
+    if !unavailable {
+        return Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR);
+    }
+    Problem::new(503, "database-unavailable", "Records unavailable")
+        .detail("The service can't record what it does right now, so it does nothing. Repeat in a moment.")
+        .retry_after(5)
+}
+
+impl Problem {
+    fn new(status: u16, slug: &'static str, title: &'static str) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, slug, title, detail: String::new(), retry_after: None }
+    }
+
+    fn detail(self, detail: &str) -> Self {
+        Self { detail: detail.to_owned(), ..self }
+    }
+
+    fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(Duration::from_secs(seconds)), ..self }
+    }
+
+    /// For an error that carries nothing but its status: of the router, a limit or a panic.
+    pub(super) fn of_status(status: StatusCode) -> Self {
+        match status.as_u16() {
+            404 => Self::new(404, "not-found", "Not found").detail("There is no such path."),
+            405 => Self::new(405, "method-not-allowed", "Method not allowed").detail("See the header `allow`."),
+            413 => Self::new(413, "body-too-large", "Body too large").detail("No request needs more than 32 KiB."),
+            503 => Self::new(503, "timeout", "Time-out")
+                .detail("The request took too long. It may still complete; look before you repeat it.")
+                .retry_after(5),
+            code @ 400..=499 => {
+                Self::new(code, "invalid-request", "Invalid request").detail("The request could not be understood.")
+            }
+            code => Self::new(code, "internal", "Internal error")
+                .detail("Something went wrong inside the service. Its log has the cause under this request id."),
+        }
+    }
+
+    /// The document (RFC 9457 section 3).
+    pub(super) fn body(&self, request_id: &str) -> Value {
+        json!({
+            "type": format!("/problems/{}", self.slug),
+            "title": self.title,
+            "status": self.status.as_u16(),
+            "detail": self.detail,
+            "request_id": request_id,
+        })
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// The frame around each request writes the body, for it knows the request's id.
+    fn into_response(self) -> Response {
+        let problem = self.problem();
+        let causes = causes(&self);
+        if problem.status.is_server_error() {
+            tracing::error!(problem = problem.slug, causes, "request failed");
+        } else {
+            tracing::info!(problem = problem.slug, causes, "request refused");
+        }
+        let mut response = problem.status.into_response();
+        if let Some(wait) = problem.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+        }
+        if problem.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(problem);
+        response
+    }
+}
+
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let texts: Vec<String> =
+        std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
+    texts.join(": ")
+}

@@ -1,0 +1,67 @@
+//! Why an operation did not happen: one list for the API, the jobs and the command line.
+
+use crate::github::GithubError;
+use crate::policy::WishError;
+use crate::runner::{TargetError, TransitionError};
+
+/// Why an operation did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The body is not what it should be; the text says where and why, for the caller.
+    #[error("the request is not valid: {0}")]
+    Invalid(String),
+    /// Policy says no, for these reasons.
+    #[error("denied: {}", .0.join("; "))]
+    Denied(Vec<String>),
+    /// A live runner of the target has the name, here or on GitHub.
+    #[error("the name {0:?} is taken")]
+    NameTaken(String),
+    /// No such runner, or none of the caller's.
+    #[error("no such runner")]
+    RunnerNotFound,
+    /// It runs a job.
+    #[error("the runner is running a job")]
+    Busy,
+    /// Its secret is being asked for right now.
+    #[error("a provision of this runner is under way")]
+    UnderWay,
+    /// A machine registered with it, so another secret would be of no use.
+    #[error("a machine has registered with this runner already")]
+    AlreadyRegistered,
+    /// The runner was deleted, before a repeat or while its secret was being asked for.
+    #[error("the runner has been deleted")]
+    RunnerDeleted,
+    /// The key came with another body before.
+    #[error("the idempotency key was used for a different request")]
+    KeyReused,
+    /// GitHub refused, or could not be asked.
+    #[error("GitHub did not do it")]
+    Github(#[source] GithubError),
+    /// Nobody knows whether GitHub did it.
+    #[error("it is unknown whether GitHub did it")]
+    OutcomeUnknown(#[source] GithubError),
+    /// The database.
+    #[error("the database failed")]
+    Database(#[from] sqlx::Error),
+    /// A step that no runner takes.
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    /// A damaged row.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A secret that can't be written into a command, or a task that died.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl From<WishError> for OperationError {
+    fn from(error: WishError) -> Self {
+        Self::Invalid(error.to_string())
+    }
+}
+
+impl From<GithubError> for OperationError {
+    fn from(error: GithubError) -> Self {
+        Self::Github(error)
+    }
+}

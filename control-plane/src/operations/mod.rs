@@ -1,0 +1,99 @@
+//! What can be done to runners, by whoever may: the API, the jobs and the command line all come through here.
+
+mod attempt;
+mod command;
+mod deprovision;
+mod error;
+mod lifecycle;
+mod provision;
+mod read;
+mod refresh;
+
+pub use attempt::{Secret, find_on_github};
+pub use deprovision::{deprovision, remove_from_github};
+pub use error::OperationError;
+pub use lifecycle::{Observation, delete, observe, ours};
+pub use provision::{ProvisionCall, Provisioned, deny_provision, provision};
+pub use read::{ListCall, Listing, list, read};
+pub use refresh::refresh;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use identity::Identity;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Origin;
+use crate::clock::Clock;
+use crate::config::GithubConfig;
+use crate::github::Github;
+use crate::policy::Defaults;
+use crate::store::runners::Runner;
+
+/// A caller whom the edge verified, and how the request came in.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Who.
+    pub identity: Identity,
+    /// The same for the audit log.
+    pub origin: Origin,
+}
+
+/// What operations work with.
+pub struct App {
+    /// The database.
+    pub pool: PgPool,
+    /// GitHub.
+    pub github: Github,
+    /// The time.
+    pub clock: Clock,
+    /// Where runners go unless a request says otherwise.
+    pub defaults: Defaults,
+    /// GitHub's web address.
+    pub web_url: String,
+    /// The longest that an attempt to have a secret issued can be under way; what is older was interrupted.
+    pub attempt_limit: TimeDelta,
+    /// Operations that finish although the client has gone; a shutdown waits for them.
+    pub tasks: TaskTracker,
+}
+
+impl App {
+    /// Puts the parts together. Needs a Tokio runtime.
+    pub fn new(pool: PgPool, config: GithubConfig, clock: Clock) -> Result<Arc<Self>, Box<octocrab::Error>> {
+        let github = Github::new(&config, clock.clone())?;
+        Ok(Arc::new(Self {
+            pool,
+            github,
+            clock,
+            defaults: Defaults { target: config.default_target, runner_group_id: config.default_group_id },
+            web_url: config.web_url,
+            attempt_limit: attempt_limit(config.timeout),
+            tasks: TaskTracker::new(),
+        }))
+    }
+
+    /// A connection, for one statement or two.
+    pub async fn connection(&self) -> sqlx::Result<PoolConnection<Postgres>> {
+        self.pool.acquire().await
+    }
+
+    /// Whether somebody is asking GitHub for this runner's secret right now.
+    pub fn is_under_way(&self, runner: &Runner, now: DateTime<Utc>) -> bool {
+        runner.issuance == crate::runner::Issuance::Requested && !self.is_overdue(runner, now)
+    }
+
+    /// Whether the newest attempt for this runner began so long ago that it has ended, one way or another.
+    pub fn is_overdue(&self, runner: &Runner, now: DateTime<Utc>) -> bool {
+        now.signed_duration_since(runner.requested_at) > self.attempt_limit
+    }
+}
+
+/// At worst an attempt looks up the group, finds and deletes an unused runner and asks for the secret, each with its
+/// time-out and one for a new token, and writes to the database in between.
+fn attempt_limit(timeout: Duration) -> TimeDelta {
+    let calls = timeout.saturating_mul(5).saturating_add(Duration::from_secs(10));
+    TimeDelta::from_std(calls).unwrap_or(TimeDelta::MAX)
+}

@@ -1,0 +1,355 @@
+//! The provisioning protocol: the intent is committed before GitHub is asked, the outcome before the answer is given.
+//!
+//! Wherever it stops, the row tells how far it came (`issuance`), and the next reconcile finishes or undoes it:
+//!
+//! | it stopped | `issuance` | what GitHub may have |
+//! | --- | --- | --- |
+//! | after the intent | `requested` | nothing, or a runner whose configuration nobody holds |
+//! | with an answer lost | `unknown` | the same |
+//! | before the outcome was committed | `requested` | the same: the secret was never given out |
+//! | after that | `issued` | what is recorded |
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
+use tracing::Instrument as _;
+
+use super::{App, Caller, OperationError, attempt, delete};
+use crate::audit::{Entry, Event, Outcome};
+use crate::clock::random_suffix;
+use crate::operations::attempt::Secret;
+use crate::policy::{self, NameChoice, ProvisionRequest, Wish};
+use crate::runner::{DeletedReason, Issuance, State};
+use crate::store::cache;
+use crate::store::idempotency::{self, Known};
+use crate::store::runners::{self, Issued, Runner};
+
+/// How often a random end of a name is drawn anew; with 32 random bits once is nearly always enough.
+const MAX_DRAWS: usize = 3;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct ProvisionCall {
+    /// Who asks.
+    pub caller: Caller,
+    /// For what.
+    pub request: ProvisionRequest,
+    /// `Idempotency-Key` of the request.
+    pub idempotency_key: Option<String>,
+}
+
+/// A runner with its secret.
+pub struct Provisioned {
+    /// As recorded.
+    pub runner: Runner,
+    /// What its machine needs.
+    pub secret: Secret,
+    /// The page of its organisation or repository.
+    pub github_url: String,
+}
+
+/// An attempt whose intent is committed.
+struct Begun {
+    runner: Runner,
+    /// The runner as an earlier attempt left it.
+    before: Option<Runner>,
+}
+
+/// Has a runner registered. Finishes although the caller goes away, so that the outcome is recorded.
+pub async fn provision(app: Arc<App>, call: ProvisionCall) -> Result<Provisioned, OperationError> {
+    let task = async move { app.tasks.spawn(run(Arc::clone(&app), call).in_current_span()).await };
+    task.await.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
+}
+
+async fn run(app: Arc<App>, call: ProvisionCall) -> Result<Provisioned, OperationError> {
+    let begun = match begin(&app, &call).await {
+        Ok(begun) => begun,
+        Err(error) => {
+            if let Some(reasons) = denial(&error) {
+                deny_provision(&app, &call.caller, Some(&call.request), reasons).await?;
+            }
+            return Err(error);
+        }
+    };
+    match attempt::ask(&app, &begun.runner, begun.before.as_ref()).await {
+        Ok(secret) => record_issued(&app, &call.caller, begun, secret).await,
+        Err(error) => Err(record_failure(&app, &call.caller, &begun, error).await),
+    }
+}
+
+/// Records that a provision was denied.
+pub async fn deny_provision(
+    app: &App,
+    caller: &Caller,
+    request: Option<&ProvisionRequest>,
+    reasons: Vec<String>,
+) -> Result<(), OperationError> {
+    let name = request.and_then(|request| request.runner_name.as_ref());
+    let mut entry = Entry::new(&caller.origin, Event::ProvisionDenied, Outcome::Denied)
+        .reasons(reasons)
+        .details(json!({"request": request}));
+    if let Some(name) = name {
+        entry = entry.name(name.as_str());
+    }
+    entry.record(&mut *app.connection().await?, app.clock.now()).await?;
+    Ok(())
+}
+
+/// The reasons, if an error means that the caller may not have what they asked for.
+fn denial(error: &OperationError) -> Option<Vec<String>> {
+    match error {
+        OperationError::Denied(reasons) => Some(reasons.clone()),
+        OperationError::Database(_) | OperationError::Internal(_) => None,
+        other => Some(vec![other.to_string()]),
+    }
+}
+
+/// Decides, and commits the intent.
+async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError> {
+    let key = call.idempotency_key.as_deref().map(|key| Key::of(key, call));
+    let wish = call.request.clone().complete(&app.defaults)?;
+    let decision = policy::decide(&call.caller.identity, &wish, &app.defaults);
+    if !decision.allowed {
+        return Err(OperationError::Denied(decision.reasons));
+    }
+    for _ in 0..MAX_DRAWS {
+        let runner = new_runner(app, &call.caller, &wish)?;
+        let mut transaction = app.pool.begin().await?;
+        if let Some(key) = &key
+            && let Some(known) = key.claim(&mut transaction, &runner).await?
+        {
+            let begun = repeat(app, &mut transaction, &call.caller, key, &known).await?;
+            transaction.commit().await?;
+            return Ok(begun);
+        }
+        let free = runners::insert(&mut transaction, &runner).await?
+            && !cache::has_name(&mut transaction, &wish.target, &runner.name).await?;
+        if free {
+            record_intent(&mut transaction, &call.caller, &runner, &decision.reasons, false).await?;
+            transaction.commit().await?;
+            return Ok(Begun { runner, before: None });
+        }
+        // The transaction rolls back, and with it the claim of the key.
+        if let NameChoice::Exact(name) = &wish.name {
+            return Err(OperationError::NameTaken(name.as_str().to_owned()));
+        }
+    }
+    Err(OperationError::Internal("no free name was drawn".to_owned()))
+}
+
+/// Another attempt for the runner that a key stands for.
+async fn repeat(
+    app: &App,
+    conn: &mut PgConnection,
+    caller: &Caller,
+    key: &Key,
+    known: &Known,
+) -> Result<Begun, OperationError> {
+    if known.body_sha256 != key.body_sha256 {
+        return Err(OperationError::KeyReused);
+    }
+    let now = app.clock.now();
+    let before = runners::lock(conn, known.runner_id).await?.ok_or(OperationError::RunnerDeleted)?;
+    match before.state {
+        State::Deleted => return Err(OperationError::RunnerDeleted),
+        State::Active | State::Offline => return Err(OperationError::AlreadyRegistered),
+        State::Pending if app.is_under_way(&before, now) => return Err(OperationError::UnderWay),
+        State::Pending => {}
+    }
+    runners::begin_attempt(conn, before.id, now).await?;
+    let runner = Runner { issuance: Issuance::Requested, requested_at: now, ..before.clone() };
+    record_intent(conn, caller, &runner, &["repeat with the same idempotency key".to_owned()], true).await?;
+    Ok(Begun { runner, before: Some(before) })
+}
+
+async fn record_intent(
+    conn: &mut PgConnection,
+    caller: &Caller,
+    runner: &Runner,
+    reasons: &[String],
+    repeat: bool,
+) -> sqlx::Result<()> {
+    let details = json!({
+        "mode": runner.mode, "labels": runner.labels, "runner_group_id": runner.runner_group_id,
+        "ephemeral": runner.ephemeral, "repeat": repeat,
+    });
+    Entry::new(&caller.origin, Event::ProvisionRequested, Outcome::Success)
+        .runner(runner)
+        .reasons(reasons)
+        .details(details)
+        .record(conn, runner.requested_at)
+        .await
+}
+
+fn new_runner(app: &App, caller: &Caller, wish: &Wish) -> Result<Runner, OperationError> {
+    let now = app.clock.now();
+    let id = app.clock.new_id();
+    let name = match &wish.name {
+        NameChoice::Exact(name) => name.clone(),
+        NameChoice::Prefix(prefix) => prefix
+            .complete(&random_suffix(id))
+            .map_err(|error| OperationError::Invalid(format!("runner_name_prefix: {error}")))?,
+    };
+    let owner = policy::owner(&caller.identity);
+    Ok(Runner {
+        id,
+        target: wish.target.to_string(),
+        name: name.into(),
+        owner_issuer: owner.issuer,
+        owner_subject: owner.subject,
+        owner_name: caller.identity.name.clone(),
+        mode: wish.mode,
+        labels: wish.labels.as_slice().to_vec(),
+        runner_group_id: wish.runner_group_id,
+        ephemeral: wish.ephemeral,
+        disable_update: wish.disable_update,
+        state: State::Pending,
+        deleted_reason: None,
+        issuance: Issuance::Requested,
+        requested_at: now,
+        secret_expires_at: None,
+        github_runner_id: None,
+        busy: false,
+        offline_since: None,
+        missing_since: None,
+        created_at: now,
+        updated_at: now,
+        deleted_at: None,
+    })
+}
+
+/// Commits that a secret was issued; only then may it be given out.
+async fn record_issued(
+    app: &App,
+    caller: &Caller,
+    begun: Begun,
+    secret: Secret,
+) -> Result<Provisioned, OperationError> {
+    let now = app.clock.now();
+    let sha256 = secret.sha256();
+    let mut transaction = app.pool.begin().await?;
+    let row = current(&mut transaction, &begun).await?;
+    let details = json!({
+        "mode": begun.runner.mode, "expires_at": secret.expires_at, "github_runner_id": secret.github_runner_id,
+        "secret_sha256": sha256,
+    });
+    let Some(row) = row else {
+        // Somebody ended the runner, or a later attempt overtook this one: the secret goes to nobody.
+        let entry = Entry::new(&caller.origin, Event::ProvisionDiscarded, Outcome::Failure);
+        entry.runner(&begun.runner).details(details).record(&mut transaction, now).await?;
+        transaction.commit().await?;
+        discard(app, &begun.runner, &secret).await;
+        return Err(OperationError::RunnerDeleted);
+    };
+    let issued = Issued { sha256: &sha256, expires_at: secret.expires_at, github_runner_id: secret.github_runner_id };
+    runners::set_issued(&mut transaction, row.id, &issued, now).await?;
+    let entry = Entry::new(&caller.origin, Event::ProvisionIssued, Outcome::Success);
+    entry.runner(&row).details(details).record(&mut transaction, now).await?;
+    transaction.commit().await?;
+    tracing::info!(runner = %row.id, name = row.name, target = row.target, "issued a runner's secret");
+    let github_url = row.target()?.web_url(&app.web_url);
+    Ok(Provisioned { runner: row, secret, github_url })
+}
+
+/// The runner, locked, if it still waits for this very attempt.
+async fn current(conn: &mut PgConnection, begun: &Begun) -> sqlx::Result<Option<Runner>> {
+    let row = runners::lock(conn, begun.runner.id).await?;
+    Ok(row.filter(|row| row.state != State::Deleted && row.requested_at == begun.runner.requested_at))
+}
+
+async fn discard(app: &App, runner: &Runner, secret: &Secret) {
+    let (Some(id), Ok(target)) = (secret.github_runner_id, runner.target()) else { return };
+    if let Err(error) = app.github.delete_runner(&target, id).await {
+        tracing::warn!(runner = %runner.id, github_runner_id = id, %error, "a discarded runner is left on GitHub");
+    }
+}
+
+/// Records a failure as well as can be, and gives the error to answer with. If it can't be recorded, the row stays
+/// `requested`, and reconcile takes it from there.
+async fn record_failure(app: &App, caller: &Caller, begun: &Begun, error: OperationError) -> OperationError {
+    let unknown = matches!(&error, OperationError::Github(error) if !error.is_definite());
+    tracing::warn!(runner = %begun.runner.id, unknown, error = %chain(&error), "no secret was issued");
+    if let Err(failure) = write_failure(app, caller, begun, &error, unknown).await {
+        tracing::error!(runner = %begun.runner.id, error = %chain(&failure), "a failed provision is not recorded");
+    }
+    match error {
+        OperationError::Github(error) if unknown => OperationError::OutcomeUnknown(error),
+        error => error,
+    }
+}
+
+async fn write_failure(
+    app: &App,
+    caller: &Caller,
+    begun: &Begun,
+    error: &OperationError,
+    unknown: bool,
+) -> Result<(), OperationError> {
+    let now = app.clock.now();
+    let mut transaction = app.pool.begin().await?;
+    let Some(row) = current(&mut transaction, begun).await? else { return Ok(()) };
+    let (event, outcome) =
+        if unknown { (Event::ProvisionUnknown, Outcome::Unknown) } else { (Event::ProvisionFailed, Outcome::Failure) };
+    let entry = Entry::new(&caller.origin, event, outcome).runner(&row).reasons([chain(error)]);
+    entry.record(&mut transaction, now).await?;
+    if unknown {
+        runners::set_issuance(&mut transaction, row.id, Issuance::Unknown, now).await?;
+    } else {
+        undo(&mut transaction, caller, begun, &row, now).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// GitHub did nothing: a new runner ends, an old one is as it was.
+async fn undo(
+    conn: &mut PgConnection,
+    caller: &Caller,
+    begun: &Begun,
+    row: &Runner,
+    now: DateTime<Utc>,
+) -> Result<(), OperationError> {
+    let Some(before) = &begun.before else {
+        idempotency::release(conn, row.id).await?;
+        return delete(conn, &caller.origin, row, DeletedReason::ProvisionRefused, now).await;
+    };
+    let issuance = if before.issuance == Issuance::Issued { Issuance::Issued } else { Issuance::Unknown };
+    runners::set_issuance(conn, row.id, issuance, now).await?;
+    Ok(())
+}
+
+/// An idempotency key of a caller, with what it came with.
+struct Key {
+    sha256: String,
+    body_sha256: String,
+}
+
+impl Key {
+    fn of(key: &str, call: &ProvisionCall) -> Self {
+        let principal = &call.caller.identity.principal;
+        // JSON keeps the parts apart, whatever they contain.
+        let scoped = json!([principal.issuer, principal.subject, key]).to_string();
+        let body = json!(call.request).to_string();
+        Self { sha256: sha256(scoped.as_bytes()), body_sha256: sha256(body.as_bytes()) }
+    }
+
+    async fn claim(&self, conn: &mut PgConnection, runner: &Runner) -> sqlx::Result<Option<Known>> {
+        idempotency::claim(conn, &self.sha256, &self.body_sha256, runner.id, runner.created_at).await
+    }
+}
+
+/// SHA-256 in lower-case hex.
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &OperationError) -> String {
+    let first: &dyn std::error::Error = error;
+    let texts: Vec<String> =
+        std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
+    texts.join(": ")
+}

@@ -1,0 +1,211 @@
+//! Who may register what. A pure function of the caller and the wish; no I/O, no clock.
+//!
+//! Policy files are still to come. Without one, every verified caller may register in the default organisation and
+//! runner group, and nowhere else.
+
+use identity::{Identity, Principal};
+use serde::{Deserialize, Serialize};
+
+use crate::runner::{Labels, Mode, NamePrefix, RunnerName, Target};
+
+/// The body of a provision, checked for form.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProvisionRequest {
+    /// The name wanted.
+    pub runner_name: Option<RunnerName>,
+    /// Instead of a name: the start of one that the service completes.
+    pub runner_name_prefix: Option<NamePrefix>,
+    /// Labels beside those that the runner gives itself.
+    #[serde(default)]
+    pub labels: Labels,
+    /// The runner group; the default one unless given.
+    pub runner_group_id: Option<i64>,
+    /// Ends after one job; true unless given.
+    pub ephemeral: Option<bool>,
+    /// The machine's runner software does not update itself.
+    pub disable_update: Option<bool>,
+    /// What the machine is given; a registration token unless given.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Where; the default organisation unless given.
+    pub target: Option<Target>,
+}
+
+/// What is to be registered, with the defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// The name or its start.
+    pub name: NameChoice,
+    /// Labels in lower case.
+    pub labels: Labels,
+    /// The runner group.
+    pub runner_group_id: i64,
+    /// Ends after one job.
+    pub ephemeral: bool,
+    /// The machine's runner software does not update itself.
+    pub disable_update: bool,
+    /// What the machine is given.
+    pub mode: Mode,
+    /// Where.
+    pub target: Target,
+}
+
+/// A name, or the start of one.
+#[derive(Clone, Debug)]
+pub enum NameChoice {
+    /// This one.
+    Exact(RunnerName),
+    /// This start and a random end.
+    Prefix(NamePrefix),
+}
+
+/// Members of a request that do not go together.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WishError {
+    /// Neither or both.
+    #[error("give either `runner_name` or `runner_name_prefix`")]
+    Name,
+    /// GitHub makes just-in-time runners ephemeral, always.
+    #[error("`ephemeral`: a runner in `jit` mode is always ephemeral")]
+    JitEphemeral,
+    /// A just-in-time configuration has no such setting.
+    #[error("`disable_update` can't be set in `jit` mode")]
+    JitUpdate,
+    /// Not the number of a group.
+    #[error("`runner_group_id` must be 1 or more")]
+    Group,
+}
+
+/// Where runners go unless a request says otherwise, and without a policy the only place where they may go.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The organisation.
+    pub target: Target,
+    /// The runner group.
+    pub runner_group_id: i64,
+}
+
+/// The answer, with the reasons that the audit log keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it may be done.
+    pub allowed: bool,
+    /// In the order in which they were found. A denial lists every reason there is.
+    pub reasons: Vec<String>,
+}
+
+impl ProvisionRequest {
+    /// Fills in the defaults and checks that the members go together.
+    pub fn complete(self, defaults: &Defaults) -> Result<Wish, WishError> {
+        let name = match (self.runner_name, self.runner_name_prefix) {
+            (Some(name), None) => NameChoice::Exact(name),
+            (None, Some(prefix)) => NameChoice::Prefix(prefix),
+            _ => return Err(WishError::Name),
+        };
+        let jit = self.mode == Mode::Jit;
+        if jit && self.ephemeral == Some(false) {
+            return Err(WishError::JitEphemeral);
+        }
+        if jit && self.disable_update == Some(true) {
+            return Err(WishError::JitUpdate);
+        }
+        let runner_group_id = self.runner_group_id.unwrap_or(defaults.runner_group_id);
+        if runner_group_id < 1 {
+            return Err(WishError::Group);
+        }
+        Ok(Wish {
+            name,
+            labels: if jit { self.labels.or_self_hosted() } else { self.labels },
+            runner_group_id,
+            ephemeral: self.ephemeral.unwrap_or(true),
+            disable_update: self.disable_update.unwrap_or(false),
+            mode: self.mode,
+            target: self.target.unwrap_or_else(|| defaults.target.clone()),
+        })
+    }
+}
+
+/// Whether a verified caller may have this runner registered.
+pub fn decide(_caller: &Identity, wish: &Wish, defaults: &Defaults) -> Decision {
+    let mut denials = Vec::new();
+    if wish.target != defaults.target {
+        denials
+            .push(format!("target {} is not allowed; without a policy file only {} is", wish.target, defaults.target));
+    }
+    if wish.runner_group_id != defaults.runner_group_id {
+        denials.push(format!(
+            "runner group {} is not allowed; without a policy file only {} is",
+            wish.runner_group_id, defaults.runner_group_id
+        ));
+    }
+    if let Some(label) = wish.labels.reserved() {
+        denials.push(format!("label {label} is reserved: it names machines of GitHub's own"));
+    }
+    if denials.is_empty() {
+        let reason = "no policy file: every verified caller may provision in the default organisation and group";
+        return Decision { allowed: true, reasons: vec![reason.to_owned()] };
+    }
+    Decision { allowed: false, reasons: denials }
+}
+
+/// To whom the runners of a caller belong.
+pub fn owner(caller: &Identity) -> Principal {
+    caller.principal.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Map, Value, json};
+
+    fn defaults() -> Defaults {
+        Defaults { target: "org:acme".parse().unwrap(), runner_group_id: 1 }
+    }
+
+    fn wish(body: Value) -> Result<Wish, WishError> {
+        serde_json::from_value::<ProvisionRequest>(body).unwrap().complete(&defaults())
+    }
+
+    fn decision(body: Value) -> Decision {
+        let principal = Principal { issuer: "https://idp.example.com".into(), subject: "a".into() };
+        let caller = Identity { principal, name: "a".into(), claims: Map::new(), token_sha256: String::new() };
+        decide(&caller, &wish(body).unwrap(), &defaults())
+    }
+
+    #[test]
+    fn defaults_are_filled_in() {
+        let wish = wish(json!({"runner_name": "a"})).unwrap();
+        assert!(wish.ephemeral && !wish.disable_update && wish.labels.is_empty());
+        assert_eq!((wish.mode, wish.runner_group_id), (Mode::RegistrationToken, 1));
+        assert_eq!(wish.target.to_string(), "org:acme");
+    }
+
+    #[test]
+    fn a_jit_runner_without_labels_gets_the_one_that_config_sh_would_give() {
+        assert_eq!(wish(json!({"runner_name": "a", "mode": "jit"})).unwrap().labels.as_slice(), ["self-hosted"]);
+    }
+
+    #[test]
+    fn members_that_do_not_go_together_are_refused() {
+        for (body, expected) in [
+            (json!({}), WishError::Name),
+            (json!({"runner_name": "a", "runner_name_prefix": "a"}), WishError::Name),
+            (json!({"runner_name": "a", "mode": "jit", "ephemeral": false}), WishError::JitEphemeral),
+            (json!({"runner_name": "a", "mode": "jit", "disable_update": true}), WishError::JitUpdate),
+            (json!({"runner_name": "a", "runner_group_id": 0}), WishError::Group),
+        ] {
+            assert_eq!(wish(body).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn without_a_policy_only_the_default_place_is_open() {
+        assert!(decision(json!({"runner_name": "a", "labels": ["gpu"], "target": "org:ACME"})).allowed);
+        let denied = decision(json!({
+            "runner_name": "a", "target": "repo:acme/tools", "runner_group_id": 2, "labels": ["ubuntu-latest"],
+        }));
+        assert!(!denied.allowed);
+        assert_eq!(denied.reasons.len(), 3, "{:?}", denied.reasons);
+    }
+}
