@@ -37,6 +37,17 @@ pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
     Ok(module)
 }
 
+/// Lints the filter as it is compiled for wasm, if the toolchain can; Debian's has no clippy.
+pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
+    if !rustup_has_target() {
+        say("the filter is not linted for wasm: the toolchain has no wasm32-wasip1 target");
+        return Ok(());
+    }
+    let mut clippy = for_wasm(workspace);
+    clippy.args(["clippy", "--package", "oidc-filter", "--lib", "--target", TARGET]);
+    step("clippy of the filter for wasm", || run(clippy.args(["--", "--deny", "warnings"])))
+}
+
 /// Whether the toolchain can build for wasm, after asking rustup for the target if need be.
 fn rustup_has_target() -> bool {
     if std::env::var_os("RTS_FILTER_WITH_DEBIAN").is_some() {
@@ -55,12 +66,18 @@ fn has_target() -> bool {
 }
 
 fn with_installed_target(workspace: &Workspace) -> Result<PathBuf> {
-    let target = workspace.target.join("wasm");
+    let mut command = for_wasm(workspace);
+    step("cargo build of the filter", || run(arguments(&mut command)))?;
+    Ok(module_in(&workspace.target.join("wasm")))
+}
+
+/// The toolchain's Cargo with a build directory for wasm alone.
+fn for_wasm(workspace: &Workspace) -> Command {
     let mut command = cargo(workspace);
     // Flags for the host, such as another linker, are not for the module.
-    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS").env("CARGO_TARGET_DIR", &target);
-    step("cargo build of the filter", || run(arguments(&mut command)))?;
-    Ok(module_in(&target))
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command.env("CARGO_TARGET_DIR", workspace.target.join("wasm"));
+    command
 }
 
 fn with_debian(workspace: &Workspace) -> Result<PathBuf> {

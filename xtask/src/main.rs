@@ -5,8 +5,11 @@
 
 mod command;
 mod debian;
+mod demo;
 mod filter;
+mod programs;
 mod progress;
+mod test;
 mod tools;
 mod workspace;
 
@@ -29,6 +32,16 @@ struct Arguments {
 enum Task {
     /// Build the filter and leave it at target/filter/oidc_filter.wasm; the last line printed is that path.
     Filter,
+    /// Start the whole system on this machine, provision a runner through Envoy, and stay up until Ctrl-C.
+    Demo {
+        /// Exit after the round trip; status 0 only if it really worked.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run formatting, licences, lints, unit, integration and whole-system tests.
+    Test(test::Selection),
+    /// Bring .sqlx (what a build without a database must know of each query) up to date.
+    Queries,
     /// Find or fetch the programs of others (Envoy, Postgres, the certified issuer) and print where they are.
     Tools,
 }
@@ -50,6 +63,9 @@ fn run(task: &Task) -> Result<ExitCode> {
             filter::build(&workspace)?;
             progress::result(filter::MODULE);
         }
+        Task::Demo { once } => demo::run(&workspace, *once)?,
+        Task::Test(selection) => return Ok(test::run_all(&workspace, selection)),
+        Task::Queries => test::update_queries(&workspace)?,
         Task::Tools => {
             let found = tools::Tools::get(&workspace)?.environment();
             for (variable, value) in found.into_iter().chain(tools::oidc_provider(&workspace)?) {

@@ -3,15 +3,27 @@
 //! `cargo xtask test` starts one for all tests. It needs `PG_BIN`.
 
 use std::env;
-use std::io::{Read as _, Write as _, stdin, stdout};
+use std::io::{Read as _, Write as _, stderr, stdin, stdout};
 use std::path::Path;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use testkit::system::{Postgres, Scope};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A closed terminal is no reason to panic.
+            let _ = writeln!(stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> anyhow::Result<()> {
     let programs = env::var_os("PG_BIN").context("PG_BIN is not set: use `cargo xtask test`")?;
     let scope = Arc::new(Scope::new()?);
     let postgres = Postgres::start(Path::new(&programs), &scope).await?;

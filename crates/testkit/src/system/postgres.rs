@@ -83,7 +83,8 @@ impl Postgres {
     ) -> anyhow::Result<Self> {
         let port = free_port()?;
         let mut process = Program::new(&format!("postgres-{port}"), programs.join("postgres"))
-            .args([with("--pgdata=", data), format!("--port={port}")])
+            .arg_path("-D", data)
+            .args([format!("--port={port}")])
             .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
             .user(user)
             // SIGINT is its fast shutdown: connections are closed rather than waited for.

@@ -42,6 +42,7 @@ impl System {
         let (tools, scope) = (Tools::from_env()?, Arc::new(Scope::new()?));
         let (issuer, github) =
             tokio::try_join!(DevIssuer::start(options.issuer), FakeGithub::start(options.github.clone()))?;
+        tracing::info!("the dev issuer and the fake GitHub are up");
         let (postgres, database) = database(&tools, &scope).await?;
         let identity = KeyPair::generate()?;
         let organization = options.github.organizations.first().context("GitHub without an organisation")?;
@@ -49,7 +50,9 @@ impl System {
         environment.extend(options.control_plane);
         let cli = Cli { binary: tools.control_plane.clone(), environment };
         cli.succeed(&["init-db"]).await?;
+        tracing::info!("Postgres is up, with the tables");
         let control_plane = ControlPlane::start(&cli.binary, &cli.environment, &scope).await?;
+        tracing::info!("the control plane is up");
         let believed = options.believe.unwrap_or_else(|| as_believed(&issuer));
         let envoy = EnvoyOptions {
             binary: tools.envoy,
@@ -63,6 +66,7 @@ impl System {
         let envoy = Envoy::start(&envoy, &scope).await?;
         let ready = until_ready(envoy.edge_url(), &believed, options.envoy_concurrency).await;
         ready.with_context(|| shown(&scope))?;
+        tracing::info!("Envoy is up; the filter has the issuer's keys");
         Ok(Self { envoy, control_plane, cli, database, postgres, github, issuer, identity, believed, scope })
     }
 

@@ -1,0 +1,42 @@
+//! The project's own programs that the demo and the tests run.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use crate::command::{cargo, run};
+use crate::progress::step;
+use crate::workspace::Workspace;
+use crate::{filter, tools};
+
+/// The control plane.
+pub(crate) const CONTROL_PLANE: &str = "runner-tokens";
+/// The whole system with a round trip through it.
+pub(crate) const DEMO: &str = "demo";
+/// A Postgres for as long as somebody wants it.
+pub(crate) const PRIVATE_POSTGRES: &str = "private-postgres";
+
+/// Builds one of the testkit's programs together with the control plane.
+pub(crate) fn build(workspace: &Workspace, other: &str) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["build", "--package", "control-plane", "--bin", CONTROL_PLANE]);
+    command.args(["--package", "testkit", "--bin", other]);
+    step(&format!("cargo build of {CONTROL_PLANE} and {other}"), || run(command.env("SQLX_OFFLINE", "true")))
+}
+
+/// Where Cargo leaves a program.
+pub(crate) fn path(workspace: &Workspace, program: &str) -> PathBuf {
+    workspace.target.join("debug").join(program)
+}
+
+/// The environment variables through which the testkit learns where everything is.
+pub(crate) fn environment(workspace: &Workspace, tools: &tools::Tools) -> Vec<(&'static str, OsString)> {
+    let mut variables = vec![
+        ("FILTER_WASM", workspace.root.join(filter::MODULE).into()),
+        ("RUNNER_TOKENS_BIN", path(workspace, CONTROL_PLANE).into()),
+        ("CARGO_TARGET_DIR", workspace.target.clone().into()),
+    ];
+    variables.extend(tools.environment());
+    variables
+}
