@@ -54,7 +54,8 @@ fn is_new_enough(path: &Path) -> bool {
 
 /// Major and minor version from a text like `envoy  version: 68e46a9…/1.40.0/Clean/RELEASE/BoringSSL`.
 fn version_in(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split('/').nth(1)?.split('.').map(str::parse);
+    let (_, version) = text.split_once("version: ")?;
+    let mut numbers = version.split('/').nth(1)?.split('.').map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 

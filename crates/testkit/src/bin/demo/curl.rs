@@ -35,13 +35,13 @@ A token from the dev issuer:
   TOKEN=$(curl -sS {token_endpoint} -d grant_type=client_credentials -d client_id={CLIENT} -d client_secret={CLIENT_SECRET} | {access_token})
 
 Provision a runner:
-  ANSWER=$(curl -sS {edge}/api/v1/runners/provision -H "Authorization: Bearer $TOKEN" -H 'content-type: application/json' -d '{{"runner_name_prefix": "mine", "labels": ["gpu"]}}'); echo "$ANSWER"
+  ANSWER=$(curl -sS {edge}/api/v1/runners/provision -H "Authorization: Bearer $TOKEN" -H 'content-type: application/json' -d '{{"runner_name_prefix": "mine", "labels": ["gpu"]}}'); printf '%s\n' "$ANSWER"
 
 Let a machine run the command of the answer, which registers it at the fake GitHub and brings it online:
-  curl -sS {github}/fake/machines -d "{{\"command\": \"$(echo "$ANSWER" | {command})\"}}"; echo
+  curl -sS {github}/fake/machines -d "{{\"command\": \"$(printf '%s' "$ANSWER" | {command})\"}}"; echo
 
 Ask GitHub how it is, then list your runners:
-  NAME=$(echo "$ANSWER" | {name}); curl -sS -X POST {edge}/api/v1/runners/$NAME/refresh -H "Authorization: Bearer $TOKEN"; echo
+  NAME=$(printf '%s' "$ANSWER" | {name}); curl -sS -X POST {edge}/api/v1/runners/$NAME/refresh -H "Authorization: Bearer $TOKEN"; echo
   curl -sS {edge}/api/v1/runners -H "Authorization: Bearer $TOKEN"; echo
 
 Delete it:

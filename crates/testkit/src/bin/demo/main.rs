@@ -5,16 +5,18 @@
 mod curl;
 mod journey;
 
+use std::fmt;
 use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use clap::Parser;
 use testkit::system::{System, SystemOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
-use tracing_subscriber::fmt::time::uptime;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// Starts the whole system, provisions a runner through Envoy, and stays up until Ctrl-C.
 #[derive(Parser)]
@@ -25,12 +27,23 @@ struct Arguments {
     once: bool,
 }
 
+/// How long the demo has been at it.
+struct Seconds(Instant);
+
+impl FormatTime for Seconds {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{:5.1} s", self.0.elapsed().as_secs_f64())
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_writer(stderr)
-        .with_timer(uptime())
+        .with_timer(Seconds(Instant::now()))
+        .with_ansi(false)
+        .with_level(false)
         .with_target(false)
         .with_max_level(Level::INFO)
         .init();
