@@ -43,10 +43,19 @@ pub(crate) fn apply(changes: &Changes) -> Result<(), Status> {
     for name in &changes.remove {
         remove_request_header(name)?;
     }
-    for (name, value) in &changes.set {
+    for (name, value) in changes.set.iter().flat_map(|set| set.iter()) {
         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()))?;
     }
+    if changes.clear_route_cache {
+        // Envoy's own; where a host has none, changed headers choose the route anew anyway.
+        let _ = hostcalls::call_foreign_function("clear_route_cache", None);
+    }
     Ok(())
+}
+
+/// The first header of this name, in the host's lower-case spelling.
+pub(crate) fn header<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
+    headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_slice())
 }
 
 pub(crate) fn send(answer: &Answer) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use authn::config::Config;
-use authn::{Answer, ConfigError, FetchError, Gate, Refusal, max_age};
+use authn::{ConfigError, FetchError, Gate, Refusal, max_age};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
@@ -21,13 +21,26 @@ pub(crate) const AT_ONCE: Duration = Duration::from_millis(1);
 pub(crate) struct Root {
     id: u32,
     shared: Shared,
-    /// Providers by the number of the fetch under way.
-    fetches: BTreeMap<u32, usize>,
+    /// The requests under way, by their numbers.
+    requests: BTreeMap<u32, Request>,
+}
+
+/// A request for a provider's keys.
+#[derive(Clone, Copy)]
+struct Request {
+    provider: usize,
+    asks_for: Document,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Document {
+    Metadata,
+    Keys,
 }
 
 impl Root {
     pub(crate) fn new(id: u32) -> Self {
-        Self { id, shared: Shared::default(), fetches: BTreeMap::new() }
+        Self { id, shared: Shared::default(), requests: BTreeMap::new() }
     }
 
     fn configure(&self, json: &[u8]) -> Result<(), ConfigError> {
@@ -48,15 +61,40 @@ impl Root {
                 continue;
             }
             source.started();
-            let started = provider
-                .fetch()
-                .ok_or(FetchError::NoAnswer)
-                .and_then(|fetch| host::start(&fetch).map_err(|_| FetchError::NoAnswer));
-            match started {
-                Ok(number) => drop(self.fetches.insert(number, index)),
-                Err(error) => report(&provider.name, source.finished(Err(error), now, 0)),
+            let asks_for = match provider.remote() {
+                Some(remote) if remote.discovers() => Document::Metadata,
+                _ => Document::Keys,
+            };
+            match provider.remote().and_then(|remote| host::start(&remote.first()).ok()) {
+                Some(number) => drop(self.requests.insert(number, Request { provider: index, asks_for })),
+                None => report(&provider.name, source.finished(Err(FetchError::NoAnswer), now, host::random())),
             }
         }
+    }
+
+    /// Takes the answer to a request. Gives the requests that waited for it, unless another one must follow first.
+    fn take_answer(&mut self, request: Request, body_size: usize) -> BTreeMap<u32, Waiting> {
+        let mut shared = self.shared.borrow_mut();
+        let Some(state) = shared.as_mut() else {
+            return BTreeMap::new();
+        };
+        let index = request.provider;
+        let (Some(provider), Some(source)) = (state.gate.providers().get(index), state.sources.get_mut(index)) else {
+            return BTreeMap::new();
+        };
+        let mut answer = answer(body_size);
+        if let (Document::Metadata, Ok((metadata, _))) = (request.asks_for, &answer) {
+            let uri = provider.remote().and_then(|remote| remote.jwks_uri(metadata));
+            let fetch = uri.as_deref().and_then(|uri| provider.remote().and_then(|remote| remote.second(uri)));
+            if let Some(number) = fetch.and_then(|fetch| host::start(&fetch).ok()) {
+                self.requests.insert(number, Request { provider: index, asks_for: Document::Keys });
+                return BTreeMap::new();
+            }
+            answer = Err(FetchError::Metadata);
+        }
+        let answer = answer.as_ref().map(|(body, max_age)| (body.as_slice(), *max_age)).map_err(|error| *error);
+        report(&provider.name, source.finished(answer, host::millis(host::now()), host::random()));
+        state.take_waiting_for(index)
     }
 
     /// Lets the requests go on that waited, each in its own context, with the keys that there are now.
@@ -65,15 +103,16 @@ impl Root {
             if host::act_on(id).is_err() {
                 continue;
             }
-            let judged = match self.shared.borrow().as_ref() {
-                Some(state) => state.judge(&one.credential),
-                None => Err(Refusal::NoKeys),
+            let mut shared = self.shared.borrow_mut();
+            let Some(state) = shared.as_mut() else {
+                continue;
             };
-            match judged {
-                Ok(changes) if host::apply(&changes).is_ok() && host::resume().is_ok() => {}
-                Ok(_) => host::send(&Answer::to(Refusal::NoKeys, one.request_id.as_deref())),
-                Err(refusal) => host::send(&Answer::to(refusal, one.request_id.as_deref())),
-            }
+            let refusal = match state.judge(&one.check) {
+                Ok(changes) if host::apply(&changes).is_ok() && host::resume().is_ok() => continue,
+                Ok(_) => Refusal::NoKeys,
+                Err(denied) => denied.refusal,
+            };
+            host::send(&state.gate.answer(refusal, one.request_id.as_deref()));
         }
         if host::act_on(self.id).is_err() {
             host::log(LogLevel::Error, "could not return to the root context");
@@ -83,24 +122,10 @@ impl Root {
 
 impl Context for Root {
     fn on_http_call_response(&mut self, number: u32, _headers: usize, body_size: usize, _trailers: usize) {
-        let Some(index) = self.fetches.remove(&number) else {
+        let Some(request) = self.requests.remove(&number) else {
             return;
         };
-        let waiting = {
-            let mut shared = self.shared.borrow_mut();
-            let Some(state) = shared.as_mut() else {
-                return;
-            };
-            let (Some(provider), Some(source)) = (state.gate.providers().get(index), state.sources.get_mut(index))
-            else {
-                return;
-            };
-            let body = answer(body_size);
-            let answer = body.as_ref().map(|(body, max_age)| (body.as_slice(), *max_age)).map_err(|error| *error);
-            let finished = source.finished(answer, host::millis(host::now()), host::random());
-            report(&provider.name, finished);
-            state.take_waiting_for(index)
-        };
+        let waiting = self.take_answer(request, body_size);
         self.settle(waiting);
     }
 }

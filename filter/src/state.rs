@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use authn::{Ask, Changes, ConfigError, Credential, Gate, KeySource, Refusal};
+use authn::{Admission, Ask, Changes, Check, ConfigError, Denied, Gate, KeySource, Memory, Refusal};
 
-use crate::host;
+use crate::host::{self, Headers};
 
 /// More paused requests than this are refused: they hold memory, and a caller can make them.
 const MOST_WAITING: usize = 1000;
@@ -20,13 +20,16 @@ pub(crate) type Shared = Rc<RefCell<Option<State>>>;
 pub(crate) struct State {
     pub(crate) gate: Gate,
     pub(crate) sources: Vec<KeySource>,
+    memory: Memory,
     waiting: BTreeMap<u32, Waiting>,
 }
 
 /// A paused request.
 pub(crate) struct Waiting {
-    pub(crate) credential: Credential,
+    pub(crate) check: Check,
     pub(crate) request_id: Option<Vec<u8>>,
+    /// The providers whose keys it waits for.
+    providers: Vec<usize>,
     until: u64,
 }
 
@@ -40,32 +43,48 @@ pub(crate) enum Next {
 impl State {
     pub(crate) fn new(gate: Gate) -> Result<Self, ConfigError> {
         let sources = gate.providers().iter().map(authn::Provider::key_source).collect::<Result<_, _>>()?;
-        Ok(Self { gate, sources, waiting: BTreeMap::new() })
+        let memory = Memory::new(gate.providers());
+        Ok(Self { gate, sources, memory, waiting: BTreeMap::new() })
     }
 
-    /// Judges a credential with the keys that there are.
-    pub(crate) fn judge(&self, credential: &Credential) -> Result<Changes, Refusal> {
-        let now = host::now();
-        let keys = self.sources.get(credential.provider).and_then(|source| source.keys(host::millis(now)));
-        self.gate.judge(credential, keys, now.as_secs())
-    }
-
-    /// Judges a credential; one whose key is not there yet may wait for it.
-    pub(crate) fn judge_or_wait(&mut self, id: u32, credential: Credential, request_id: Option<Vec<u8>>) -> Next {
-        let refusal = match self.judge(&credential) {
-            Ok(changes) => return Next::Continue(changes),
-            Err(refusal @ (Refusal::UnknownKey | Refusal::NoKeys)) => refusal,
+    /// Decides about a request; one that lacks a key may wait for it.
+    pub(crate) fn decide(&mut self, id: u32, headers: &Headers) -> Next {
+        let check = match self.gate.admit(headers) {
+            Ok(Admission::Public) => return Next::Continue(Changes::default()),
+            Ok(Admission::Check(check)) => check,
+            Err(_) if self.gate.shadow => return Next::Continue(Changes::default()),
             Err(refusal) => return Next::Deny(refusal),
         };
-        let now = host::millis(host::now());
-        let Some(source) = self.sources.get_mut(credential.provider) else {
-            return Next::Deny(refusal);
-        };
-        if self.waiting.len() >= MOST_WAITING || source.ask(now) == Ask::Refuse {
-            return Next::Deny(refusal);
+        match self.judge(&check) {
+            Ok(changes) => Next::Continue(changes),
+            Err(denied) => self.wait_or_deny(id, check, headers, &denied),
         }
-        let until = now.saturating_add(LONGEST_WAIT);
-        self.waiting.insert(id, Waiting { credential, request_id, until });
+    }
+
+    /// Judges a request's tokens with the keys that there are. In shadow mode every request passes unchanged.
+    pub(crate) fn judge(&mut self, check: &Check) -> Result<Changes, Denied> {
+        let judged = self.gate.judge(check, &self.sources, &mut self.memory, host::millis(host::now()));
+        if self.gate.shadow { Ok(Changes::default()) } else { judged }
+    }
+
+    fn wait_or_deny(&mut self, id: u32, check: Check, headers: &Headers, denied: &Denied) -> Next {
+        if self.waiting.len() >= MOST_WAITING {
+            return Next::Deny(denied.refusal);
+        }
+        let now = host::millis(host::now());
+        let mut providers = Vec::new();
+        for (provider, key_id) in &denied.lacking {
+            if let Some(source) = self.sources.get_mut(*provider)
+                && source.ask(key_id.as_deref(), now) == Ask::Wait
+            {
+                providers.push(*provider);
+            }
+        }
+        if providers.is_empty() {
+            return Next::Deny(denied.refusal);
+        }
+        let request_id = host::header(headers, "x-request-id").map(<[u8]>::to_vec);
+        self.waiting.insert(id, Waiting { check, request_id, providers, until: now.saturating_add(LONGEST_WAIT) });
         Next::Wait
     }
 
@@ -76,7 +95,7 @@ impl State {
 
     /// Takes out the requests that waited for this provider's keys.
     pub(crate) fn take_waiting_for(&mut self, provider: usize) -> BTreeMap<u32, Waiting> {
-        self.take(|waiting| waiting.credential.provider == provider)
+        self.take(|waiting| waiting.providers.contains(&provider))
     }
 
     /// Takes out the requests that have waited long enough.

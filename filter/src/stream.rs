@@ -29,11 +29,7 @@ impl Stream {
                 return Next::Deny(Refusal::Ambiguous);
             }
         }
-        match state.gate.credential(value(headers, ":path").unwrap_or_default(), headers) {
-            Ok(None) => Next::Continue(authn::Changes::default()),
-            Ok(Some(credential)) => state.judge_or_wait(self.id, credential, request_id(headers)),
-            Err(refusal) => Next::Deny(refusal),
-        }
+        state.decide(self.id, headers)
     }
 
     /// Has the root context look for due fetches in the next turn of the event loop: a fetch must be its own, or
@@ -66,7 +62,11 @@ impl HttpContext for Stream {
             Next::Deny(refusal) => refusal,
         };
         host::log(LogLevel::Debug, &format!("oidc filter: refused: {}", refusal.code()));
-        host::send(&Answer::to(refusal, request_id(&headers).as_deref()));
+        let request_id = host::header(&headers, "x-request-id");
+        match self.shared.borrow().as_ref() {
+            Some(state) => host::send(&state.gate.answer(refusal, request_id)),
+            None => host::send(&Answer::to(refusal, request_id)),
+        }
         Action::Pause
     }
 }
@@ -80,12 +80,4 @@ impl Drop for Stream {
             state.forget(self.id);
         }
     }
-}
-
-fn value<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
-    headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_slice())
-}
-
-fn request_id(headers: &Headers) -> Option<Vec<u8>> {
-    value(headers, "x-request-id").map(<[u8]>::to_vec)
 }

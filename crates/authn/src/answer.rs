@@ -24,6 +24,7 @@ struct Problem {
     challenge: Option<&'static str>,
 }
 
+const CHALLENGE: &str = r#"Bearer realm="edge""#;
 const INVALID_TOKEN: Option<&str> = Some(r#"Bearer realm="edge", error="invalid_token""#);
 
 impl Answer {
@@ -48,6 +49,21 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// The same without its document and without saying what is wrong.
+    #[must_use]
+    pub fn stripped(mut self) -> Self {
+        self.headers.retain(|(name, _)| *name != "content-type");
+        for (name, value) in &mut self.headers {
+            if *name == "www-authenticate" {
+                *value = CHALLENGE;
+            }
+        }
+        self.body.clear();
+        self
+    }
+}
+
 fn safe_id(id: &[u8]) -> Option<&str> {
     let safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte);
     if id.is_empty() || id.len() > 128 || !id.iter().all(safe) { None } else { std::str::from_utf8(id).ok() }
@@ -60,7 +76,7 @@ fn problem(refusal: Refusal) -> Problem {
             kind: "token-missing",
             title: "A token is required",
             detail: "Send the header `Authorization: Bearer TOKEN` with an access token of an accepted issuer.",
-            challenge: Some(r#"Bearer realm="edge""#),
+            challenge: Some(CHALLENGE),
         },
         Refusal::Ambiguous => Problem {
             status: 400,
@@ -69,11 +85,11 @@ fn problem(refusal: Refusal) -> Problem {
             detail: "Send exactly one token in exactly one `Authorization` header.",
             challenge: Some(r#"Bearer realm="edge", error="invalid_request""#),
         },
-        Refusal::Scope => Problem {
+        Refusal::Scope | Refusal::Claim => Problem {
             status: 403,
             kind: "insufficient-scope",
             title: "The token is not in scope",
-            detail: "Ask the issuer for a token with the scope that this path requires.",
+            detail: "Ask the issuer for a token with the scopes and claims that this path requires.",
             challenge: Some(r#"Bearer realm="edge", error="insufficient_scope""#),
         },
         Refusal::NoRule => Problem {
@@ -126,7 +142,15 @@ mod tests {
     #[test]
     fn a_request_without_a_token_is_only_challenged() {
         let answer = Answer::to(Refusal::Missing, None);
-        assert_eq!(header(&answer, "www-authenticate"), Some(r#"Bearer realm="edge""#));
+        assert_eq!(header(&answer, "www-authenticate"), Some(CHALLENGE));
+    }
+
+    #[test]
+    fn a_stripped_answer_says_nothing_of_the_token() {
+        let answer = Answer::to(Refusal::Expired, Some(b"id")).stripped();
+        assert_eq!((answer.status, answer.body.as_str()), (401, ""));
+        assert_eq!(header(&answer, "www-authenticate"), Some(CHALLENGE));
+        assert_eq!(header(&answer, "content-type"), None);
     }
 
     #[test]

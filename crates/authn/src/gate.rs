@@ -1,17 +1,25 @@
 //! The decision about one request: a configured [`Gate`] is given what the request brings and says what to do.
 
-use std::time::Duration;
+use std::cell::RefCell;
+use std::rc::Rc;
 
-use serde_json::{Map, Value};
-
-use crate::config::{self, Config, ConfigError};
-use crate::hygiene::{OwnedHeaders, check_header_name, is_header_value};
-use crate::jwk::{DEFAULT_LIMITS, KeySet, KeySetLimits};
-use crate::keys::{KeySettings, KeySource};
+use crate::answer::Answer;
+use crate::config::{Config, ConfigError};
+use crate::hygiene::OwnedHeaders;
+use crate::keys::KeySource;
+use crate::memory::{Known, Memory, Statement};
 use crate::path::Path;
+use crate::places::{Found, Place, take_out};
+use crate::provider::{Defaults, Provider};
 use crate::refusal::Refusal;
+use crate::requirement::Requirement;
+use crate::rules::Rule;
+use crate::statement::{Identity, Set};
 use crate::token::UnverifiedToken;
-use crate::verify::{Expectations, VerifiedClaims};
+use crate::verify::{VerifiedClaims, check_audience, is_expired};
+
+/// Request headers as the host gives them, pseudo-headers among them.
+type Headers = [(String, Vec<u8>)];
 
 /// Everything that decides, built once from a configuration.
 pub struct Gate {
@@ -19,367 +27,262 @@ pub struct Gate {
     rules: Vec<Rule>,
     owned: OwnedHeaders,
     identity: Option<Identity>,
+    bypass_cors_preflight: bool,
+    strip_failure_response: bool,
+    /// Whether requests are only judged, and all let through.
+    pub shadow: bool,
 }
 
-/// One issuer, its references resolved.
-pub struct Provider {
-    /// The name in the configuration.
-    pub name: String,
-    expected: Expectations,
-    keys: Keys,
-    forward: bool,
-    claim_headers: Vec<config::ClaimToHeader>,
+/// What becomes of a request before any token is looked at.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It needs no token.
+    Public,
+    /// Its tokens must be judged.
+    Check(Check),
 }
 
-enum Keys {
-    Local(String),
-    Remote(config::RemoteJwks),
-}
-
-struct Rule {
-    matches: Match,
-    /// The index of the provider, or nothing for a public rule.
-    provider: Option<usize>,
-}
-
-enum Match {
-    Prefix(String),
-    Path(String),
-}
-
-struct Identity {
-    headers: config::IdentityHeaders,
-    assertion: Option<Assertion>,
-}
-
-struct Assertion {
-    signer: identity::Signer,
-    header: String,
-    lifetime: u64,
-    claims: Vec<String>,
-}
-
-/// What a request on a protected path must bring, and did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Credential {
-    /// The index of the provider that must have issued it.
-    pub provider: usize,
-    /// The token.
-    pub token: String,
+/// The tokens of a request, taken from its headers so that it can be judged again when new keys have come.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Check {
+    rule: usize,
+    found: Vec<(usize, Result<Found, Refusal>)>,
+    remove: Vec<String>,
+    set: Set,
 }
 
 /// How a verified request goes on.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Changes {
     /// Headers to remove.
-    pub remove: Vec<&'static str>,
+    pub remove: Vec<String>,
     /// Headers to set, each replacing all of its name.
-    pub set: Vec<(String, String)>,
+    pub set: Vec<Rc<Set>>,
+    /// Whether the route must be chosen again.
+    pub clear_route_cache: bool,
+}
+
+/// A refusal, and the keys that might lift it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// Why.
+    pub refusal: Refusal,
+    /// Providers that lacked a key, with the `kid` that was asked for.
+    pub lacking: Vec<(usize, Option<String>)>,
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, lacking: Vec::new() }
+    }
 }
 
 impl Gate {
     /// Checks the references between the fields of a configuration. `environment` looks a variable of the VM up.
     pub fn new(config: Config, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let names: Vec<String> = config.providers.keys().cloned().collect();
-        let (algorithms, types) = (config.allowed_algorithms, config.accepted_types);
-        if algorithms.is_empty() {
-            return Err(ConfigError::new("allowed_algorithms", "empty: no token could ever be accepted"));
+        if config.allowed_algorithms.is_empty() {
+            return Err(ConfigError::new("allowed_algorithms", "empty: no token could be accepted"));
         }
-        let providers = config
-            .providers
-            .into_iter()
-            .map(|(name, provider)| Provider::new(name, provider, &algorithms, &types))
-            .collect::<Result<Vec<_>, _>>()?;
-        let rules = config
-            .rules
-            .into_iter()
-            .enumerate()
-            .map(|(index, rule)| Rule::new(&format!("rules[{index}]"), rule, &names))
-            .collect::<Result<Vec<_>, _>>()?;
-        let identity = config.identity.map(|identity| Identity::new(identity, environment)).transpose()?;
-        let owned = OwnedHeaders::new(
-            identity.iter().flat_map(Identity::header_names).chain(providers.iter().flat_map(Provider::header_names)),
-        );
-        Ok(Self { providers, rules, owned, identity })
+        let names: Vec<String> = config.providers.keys().cloned().collect();
+        let defaults = Defaults {
+            algorithms: &config.allowed_algorithms,
+            types: &config.accepted_types,
+            environment: &environment,
+        };
+        let providers = config.providers.into_iter().map(|(name, from)| Provider::new(name, from, &defaults));
+        let providers = providers.collect::<Result<Vec<_>, _>>()?;
+        for (name, from) in &config.requirement_map {
+            Requirement::new(&format!("requirement_map.{name}"), from, &names)?;
+        }
+        let by_name = |at: &str, name: &str| match config.requirement_map.get(name) {
+            Some(from) => Requirement::new(&format!("requirement_map.{name}"), from, &names),
+            None => Err(ConfigError::new(at, format!("requirement_map has no {name:?}"))),
+        };
+        let rules = config.rules.into_iter().enumerate();
+        let rules = rules.map(|(index, from)| Rule::new(&format!("rules[{index}]"), from, &names, &by_name));
+        let rules = rules.collect::<Result<Vec<_>, _>>()?;
+        let identity = config.identity.map(|identity| Identity::new(identity, &environment)).transpose()?;
+        Ok(Self {
+            owned: owned_headers(&providers, identity.as_ref())?,
+            providers,
+            rules,
+            identity,
+            bypass_cors_preflight: config.bypass_cors_preflight,
+            strip_failure_response: config.strip_failure_response,
+            shadow: config.shadow,
+        })
     }
 
-    /// The providers, in the order to which [`Credential::provider`] refers.
+    /// The providers, in the order to which indices refer.
     pub fn providers(&self) -> &[Provider] {
         &self.providers
     }
 
     /// Names of client-supplied headers that must go before anything else happens, on every route.
-    pub fn forged_headers<'h>(&self, headers: &'h [(String, Vec<u8>)]) -> Vec<&'h str> {
+    pub fn forged_headers<'h>(&self, headers: &'h Headers) -> Vec<&'h str> {
         self.owned.forged(headers)
     }
 
-    /// What the request must bring: nothing on a public path, else its credential.
-    pub fn credential(&self, path: &[u8], headers: &[(String, Vec<u8>)]) -> Result<Option<Credential>, Refusal> {
-        let path = Path::parse(path).ok_or(Refusal::NoRule)?;
-        let rule = self.rules.iter().find(|rule| rule.applies(&path)).ok_or(Refusal::NoRule)?;
-        let Some(provider) = rule.provider else {
-            return Ok(None);
-        };
-        Ok(Some(Credential { provider, token: bearer(headers)? }))
+    /// What a refused caller is told.
+    pub fn answer(&self, refusal: Refusal, request_id: Option<&[u8]>) -> Answer {
+        let answer = Answer::to(refusal, request_id);
+        if self.strip_failure_response { answer.stripped() } else { answer }
     }
 
-    /// Judges a credential at `now` (Unix seconds) with the provider's keys, if there are any.
-    /// [`Refusal::UnknownKey`] and [`Refusal::NoKeys`] may change with newer keys; no other refusal does.
-    pub fn judge(&self, credential: &Credential, keys: Option<&KeySet>, now: u64) -> Result<Changes, Refusal> {
-        let provider = self.providers.get(credential.provider).ok_or(Refusal::NoRule)?;
-        let token = UnverifiedToken::parse(&credential.token)?;
-        token.check_claims(&provider.expected, now)?;
-        let verified = token.verify(keys.ok_or(Refusal::NoKeys)?, &provider.expected, now)?;
-        self.changes(provider, verified, now)
-    }
-
-    fn changes(&self, provider: &Provider, verified: VerifiedClaims, now: u64) -> Result<Changes, Refusal> {
-        let mut changes = Changes::default();
-        if !provider.forward {
-            changes.remove.push("authorization");
+    /// Finds the rule for a request, and the tokens that it brings.
+    pub fn admit(&self, headers: &Headers) -> Result<Admission, Refusal> {
+        if self.bypass_cors_preflight && is_cors_preflight(headers) {
+            return Ok(Admission::Public);
         }
-        for one in &provider.claim_headers {
-            if let Some(claim) = verified.claims.get(&one.claim_name) {
-                changes.set.push((one.header_name.clone(), header_value(claim)?));
+        let path = header(headers, ":path").and_then(Path::parse).ok_or(Refusal::NoRule)?;
+        let position = self.rules.iter().position(|rule| rule.applies(&path)).ok_or(Refusal::NoRule)?;
+        let rule = self.rules.get(position).ok_or(Refusal::NoRule)?;
+        if rule.requirement.is_nothing() {
+            return Ok(Admission::Public);
+        }
+        if headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization")).count() > 1 {
+            return Err(Refusal::Ambiguous);
+        }
+        let wanted = rule.requirement.providers(self.providers.len()).into_iter();
+        let found: Vec<_> = wanted
+            .filter_map(|index| self.providers.get(index).map(|provider| (index, provider.places.find(headers))))
+            .collect();
+        let (remove, set) = take_out(&self.places_to_empty(&found), headers);
+        Ok(Admission::Check(Check { rule: position, found, remove, set }))
+    }
+
+    /// The places whose tokens the upstream does not get, whether they hold or not.
+    fn places_to_empty<'f>(&self, found: &'f [(usize, Result<Found, Refusal>)]) -> Vec<&'f Place> {
+        let mut places: Vec<&Place> = Vec::new();
+        for (index, found) in found {
+            if let (Ok(found), Some(false)) = (found, self.providers.get(*index).map(|provider| provider.forward))
+                && !places.contains(&&found.place)
+            {
+                places.push(&found.place);
             }
         }
-        if let Some(identity) = &self.identity {
-            identity.state(verified, now, &mut changes)?;
-        }
-        let safe = changes.set.iter().all(|(_, value)| is_header_value(value));
-        if safe { Ok(changes) } else { Err(Refusal::ClaimValue) }
-    }
-}
-
-impl Provider {
-    fn new(
-        name: String,
-        from: config::Provider,
-        algorithms: &[crate::Algorithm],
-        types: &[String],
-    ) -> Result<Self, ConfigError> {
-        let at = |field: &str| format!("providers.{name}.{field}");
-        if from.issuer.is_empty() {
-            return Err(ConfigError::new(at("issuer"), "empty: an identity is an issuer and a subject"));
-        }
-        let keys = match (from.remote_jwks, from.local_jwks) {
-            (Some(remote), None) => Keys::Remote(remote),
-            (None, Some(local)) => {
-                KeySet::parse(local.inline_string.as_bytes(), DEFAULT_LIMITS)
-                    .map_err(|error| ConfigError::new(at("local_jwks.inline_string"), error.to_string()))?;
-                Keys::Local(local.inline_string)
-            }
-            _ => return Err(ConfigError::new(at("remote_jwks"), "give exactly one of remote_jwks and local_jwks")),
-        };
-        if let Keys::Remote(remote) = &keys {
-            split_url(&remote.http_uri.uri)
-                .ok_or_else(|| ConfigError::new(at("remote_jwks.http_uri.uri"), "not an absolute http or https URL"))?;
-        }
-        for (index, one) in from.claim_to_headers.iter().enumerate() {
-            check_header_name(&one.header_name)
-                .map_err(|problem| ConfigError::new(at(&format!("claim_to_headers[{index}].header_name")), problem))?;
-        }
-        let expected = Expectations {
-            issuer: from.issuer,
-            audiences: from.audiences,
-            algorithms: algorithms.to_vec(),
-            types: types.to_vec(),
-            leeway: from.clock_skew_seconds,
-            max_lifetime: from.max_lifetime.map(|lifetime| lifetime.as_secs()),
-        };
-        Ok(Self { name, expected, keys, forward: from.forward, claim_headers: from.claim_to_headers })
+        places
     }
 
-    fn header_names(&self) -> impl Iterator<Item = String> {
-        self.claim_headers.iter().map(|one| one.header_name.clone())
-    }
-
-    /// Where its keys live before anything happened.
-    pub fn key_source(&self) -> Result<KeySource, ConfigError> {
-        match &self.keys {
-            Keys::Local(document) => KeySet::parse(document.as_bytes(), DEFAULT_LIMITS)
-                .map(KeySource::fixed)
-                .map_err(|error| ConfigError::new(format!("providers.{}.local_jwks", self.name), error.to_string())),
-            Keys::Remote(remote) => Ok(KeySource::remote(settings(remote))),
-        }
-    }
-
-    /// How to fetch its keys, when they are remote.
-    pub fn fetch(&self) -> Option<Fetch<'_>> {
-        let Keys::Remote(remote) = &self.keys else {
-            return None;
-        };
-        let (scheme, authority, path) = split_url(&remote.http_uri.uri)?;
-        let timeout = remote.http_uri.timeout.unwrap_or(Duration::from_secs(5));
-        Some(Fetch { cluster: &remote.http_uri.cluster, scheme, authority, path, timeout })
-    }
-}
-
-/// A GET request for a key set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fetch<'p> {
-    /// The Envoy cluster.
-    pub cluster: &'p str,
-    /// `:scheme`.
-    pub scheme: &'p str,
-    /// `:authority`.
-    pub authority: &'p str,
-    /// `:path`.
-    pub path: &'p str,
-    /// For the whole exchange.
-    pub timeout: Duration,
-}
-
-fn split_url(url: &str) -> Option<(&str, &str, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let (authority, path) = match rest.find('/') {
-        Some(at) => rest.split_at_checked(at)?,
-        None => (rest, "/"),
-    };
-    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_graphic());
-    let known = matches!(scheme, "http" | "https");
-    (known && !authority.is_empty() && plain(rest)).then_some((scheme, authority, path))
-}
-
-fn settings(remote: &config::RemoteJwks) -> KeySettings {
-    let default = KeySettings::default();
-    KeySettings {
-        cache: remote.cache_duration.unwrap_or(default.cache),
-        cooldown: remote.unknown_key_cooldown.unwrap_or(default.cooldown),
-        stale_limit: remote.stale_limit.unwrap_or(default.stale_limit),
-        limits: KeySetLimits {
-            bytes: remote.max_size.unwrap_or(default.limits.bytes),
-            keys: remote.max_keys.unwrap_or(default.limits.keys),
-        },
-    }
-}
-
-impl Rule {
-    fn new(at: &str, from: config::Rule, providers: &[String]) -> Result<Self, ConfigError> {
-        let matches = match (from.r#match.prefix, from.r#match.path) {
-            (Some(prefix), None) => Match::Prefix(prefix),
-            (None, Some(path)) => Match::Path(path),
-            _ => return Err(ConfigError::new(format!("{at}.match"), "give exactly one of prefix and path")),
-        };
-        let (Match::Prefix(text) | Match::Path(text)) = &matches;
-        if !text.starts_with('/') {
-            return Err(ConfigError::new(format!("{at}.match"), "a path begins with a slash"));
-        }
-        let provider = from
-            .requires
-            .map(|requirement| {
-                let known = providers.iter().position(|name| *name == requirement.provider_name);
-                known.ok_or_else(|| ConfigError::new(format!("{at}.requires.provider_name"), "no such provider"))
+    /// Judges a request's tokens at `now` (milliseconds since the Unix epoch) with the keys that there are.
+    pub fn judge(
+        &self,
+        check: &Check,
+        sources: &[KeySource],
+        memory: &mut Memory,
+        now: u64,
+    ) -> Result<Changes, Denied> {
+        let rule = self.rules.get(check.rule).ok_or(Refusal::NoRule)?;
+        let lacking = RefCell::new(Vec::new());
+        let mut judge = |index: usize, audiences: Option<&[String]>| {
+            let found = check.found.iter().find(|(provider, _)| *provider == index).map(|(_, found)| found);
+            let found = found.ok_or(Refusal::Missing)?.as_ref().map_err(|refusal| *refusal)?;
+            let judged = self.judge_token(index, &found.token, audiences, sources, memory, now);
+            judged.map_err(|(refusal, key_id)| {
+                if matches!(refusal, Refusal::UnknownKey | Refusal::NoKeys) {
+                    lacking.borrow_mut().push((index, key_id));
+                }
+                refusal
             })
-            .transpose()?;
-        Ok(Self { matches, provider })
+        };
+        let evaluated = rule.requirement.evaluate(self.providers.len(), &mut judge);
+        let verified = evaluated.map_err(|refusal| Denied { refusal, lacking: lacking.take() })?;
+        rule.check(verified.first().map(|(_, known)| &known.verified.claims))?;
+        Ok(self.changes(check, &verified, now / 1000)?)
     }
 
-    /// A path with two readings is judged by the protected rules alone.
-    fn applies(&self, path: &Path) -> bool {
-        if path.doubtful && self.provider.is_none() {
-            return false;
+    fn judge_token(
+        &self,
+        index: usize,
+        token: &str,
+        audiences: Option<&[String]>,
+        sources: &[KeySource],
+        memory: &mut Memory,
+        now: u64,
+    ) -> Result<Rc<Known>, (Refusal, Option<String>)> {
+        let plain = |refusal| (refusal, None);
+        let provider = self.providers.get(index).ok_or(plain(Refusal::NoRule))?;
+        let source = sources.get(index).ok_or(plain(Refusal::NoKeys))?;
+        let (expected, seconds, keys) = (&provider.expected, now / 1000, source.keys(now));
+        let audiences = audiences.unwrap_or(&expected.audiences);
+        let expired = |verified: &VerifiedClaims| is_expired(verified.expires_at, expected.leeway, seconds);
+        if keys.is_some()
+            && let Some(recalled) = memory.recall(index, token, source.epoch(), expired)
+        {
+            let known = recalled.map_err(plain)?;
+            check_audience(&known.verified.claims, audiences).map_err(plain)?;
+            return Ok(known);
         }
-        match &self.matches {
-            Match::Prefix(prefix) => path.normalised.starts_with(prefix),
-            Match::Path(exact) => path.normalised == *exact,
+        let parsed = UnverifiedToken::parse(token).map_err(plain)?;
+        let key_id = parsed.claimed_key_id().map(str::to_owned);
+        let verified = parsed.verify(keys, expected, audiences, seconds).map_err(|refusal| (refusal, key_id))?;
+        let known = Known::new(verified);
+        memory.remember(index, token, source.epoch(), &known);
+        Ok(known)
+    }
+
+    fn changes(&self, check: &Check, verified: &[(usize, Rc<Known>)], now: u64) -> Result<Changes, Refusal> {
+        let mut changes = Changes { remove: check.remove.clone(), ..Changes::default() };
+        if !check.set.is_empty() {
+            changes.set.push(Rc::new(check.set.clone()));
         }
+        for (position, (index, known)) in verified.iter().enumerate() {
+            let provider = self.providers.get(*index).ok_or(Refusal::NoRule)?;
+            changes.clear_route_cache |= provider.clear_route_cache && provider.claims.any();
+            // The first token is the caller's; others only add claims.
+            let identity = if position == 0 { self.identity.as_ref() } else { None };
+            changes.set.push(state(provider, identity, known, now)?);
+        }
+        Ok(changes)
     }
 }
 
-impl Identity {
-    fn new(from: config::Identity, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let names = [
-            ("headers.issuer", &from.headers.issuer),
-            ("headers.subject", &from.headers.subject),
-            ("headers.name", &from.headers.name),
-        ];
-        for (field, name) in names {
-            check_header_name(name).map_err(|problem| ConfigError::new(format!("identity.{field}"), problem))?;
-        }
-        let assertion = from.assertion.map(|assertion| Assertion::new(assertion, environment)).transpose()?;
-        Ok(Self { headers: from.headers, assertion })
+/// What the upstream is told about a token; kept with the token until half of the assertion's life is over.
+fn state(provider: &Provider, identity: Option<&Identity>, known: &Known, now: u64) -> Result<Rc<Set>, Refusal> {
+    if identity.is_some()
+        && let Some(statement) = known.statement.borrow().as_ref()
+        && now < statement.renew_at
+    {
+        return Ok(Rc::clone(&statement.set));
     }
-
-    fn header_names(&self) -> Vec<String> {
-        let assertion = self.assertion.as_ref().map(|assertion| &assertion.header);
-        [&self.headers.issuer, &self.headers.subject, &self.headers.name]
-            .into_iter()
-            .chain(assertion)
-            .cloned()
-            .collect()
-    }
-
-    fn state(&self, verified: VerifiedClaims, now: u64, changes: &mut Changes) -> Result<(), Refusal> {
-        let name = identity::display_name(&verified.subject, &verified.claims);
-        changes.set.push((self.headers.issuer.clone(), verified.issuer.clone()));
-        changes.set.push((self.headers.subject.clone(), verified.subject.clone()));
-        changes.set.push((self.headers.name.clone(), name.clone()));
-        if let Some(assertion) = &self.assertion {
-            let caller = identity::Identity {
-                principal: identity::Principal { issuer: verified.issuer, subject: verified.subject },
-                name,
-                claims: assertion.forwarded(verified.claims),
-                token_sha256: verified.token_sha256,
-            };
-            let signed = assertion.signer.sign(&caller, now, assertion.lifetime).map_err(|_| Refusal::ClaimValue)?;
-            changes.set.push((assertion.header.clone(), signed));
-        }
-        Ok(())
-    }
-}
-
-impl Assertion {
-    fn new(from: config::Assertion, environment: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let at = |field: &str| format!("identity.assertion.{field}");
-        check_header_name(&from.header).map_err(|problem| ConfigError::new(at("header"), problem))?;
-        let lifetime = from.lifetime.map_or(identity::MAX_LIFETIME_SECONDS, |lifetime| lifetime.as_secs());
-        if lifetime == 0 || lifetime > identity::MAX_LIFETIME_SECONDS {
-            return Err(ConfigError::new(at("lifetime"), "between 1s and 60s"));
-        }
-        let key = environment(&from.signing_key_env).ok_or_else(|| {
-            let problem = format!(
-                "the VM has no environment variable {}; see vm_config.environment_variables",
-                from.signing_key_env
-            );
-            ConfigError::new(at("signing_key_env"), problem)
-        })?;
-        let signer = identity::Signer::new(&key, &from.issuer, &from.audience)
-            .map_err(|error| ConfigError::new(at("signing_key_env"), error.to_string()))?;
-        Ok(Self { signer, header: from.header, lifetime, claims: from.claims })
-    }
-
-    fn forwarded(&self, claims: Map<String, Value>) -> Map<String, Value> {
-        if self.claims.iter().any(|claim| claim == "*") {
-            return claims;
-        }
-        claims.into_iter().filter(|(name, _)| self.claims.contains(name)).collect()
-    }
-}
-
-/// The token of the one `Authorization` header with the scheme `Bearer` (RFC 6750 section 2.1).
-fn bearer(headers: &[(String, Vec<u8>)]) -> Result<String, Refusal> {
-    let mut all = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
-    let (_, value) = all.next().ok_or(Refusal::Missing)?;
-    if all.next().is_some() {
-        return Err(Refusal::Ambiguous);
-    }
-    let value = std::str::from_utf8(value).map_err(|_| Refusal::Malformed)?;
-    let (scheme, token) = value.split_once(' ').ok_or(Refusal::Missing)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Refusal::Missing);
-    }
-    Ok(token.trim_matches(' ').to_owned())
-}
-
-/// A claim as the text of a header: strings as they are, other values as JSON.
-fn header_value(claim: &Value) -> Result<String, Refusal> {
-    let text = match claim {
-        Value::String(text) => text.clone(),
-        Value::Number(_) | Value::Bool(_) => claim.to_string(),
-        _ => return Err(Refusal::ClaimValue),
+    let mut set = Set::new();
+    provider.claims.state(&known.verified, &mut set)?;
+    let Some(identity) = identity else {
+        return Ok(Rc::new(set));
     };
-    if is_header_value(&text) { Ok(text) } else { Err(Refusal::ClaimValue) }
+    identity.state(&known.verified, now, &mut set)?;
+    let set = Rc::new(set);
+    let renew_at = identity.renew_at(now);
+    known.statement.replace(Some(Statement { set: Rc::clone(&set), renew_at }));
+    Ok(set)
+}
+
+fn owned_headers(providers: &[Provider], identity: Option<&Identity>) -> Result<OwnedHeaders, ConfigError> {
+    let mine = identity.into_iter().flat_map(Identity::header_names);
+    let mine: Vec<String> = mine.map(|name| name.to_ascii_lowercase()).collect();
+    for (index, name) in mine.iter().enumerate() {
+        if mine.iter().skip(index.saturating_add(1)).any(|other| other == name) {
+            return Err(ConfigError::new("identity", format!("two of its headers are named {name}")));
+        }
+    }
+    for provider in providers {
+        let taken = provider.claims.header_names().find(|name| mine.contains(&name.to_ascii_lowercase()));
+        if let Some(name) = taken {
+            let at = format!("providers.{}.claim_to_headers", provider.name);
+            return Err(ConfigError::new(at, format!("{name} is a header of the identity block")));
+        }
+    }
+    Ok(OwnedHeaders::new(mine.into_iter().chain(providers.iter().flat_map(|one| one.claims.header_names()))))
+}
+
+fn header<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
+    headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+}
+
+/// The Fetch standard, "CORS-preflight request": it never carries credentials.
+fn is_cors_preflight(headers: &Headers) -> bool {
+    let given = |name: &str| header(headers, name).is_some_and(|value| !value.is_empty());
+    header(headers, ":method") == Some(b"OPTIONS") && given("origin") && given("access-control-request-method")
 }
 
 #[cfg(test)]

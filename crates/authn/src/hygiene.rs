@@ -58,14 +58,17 @@ pub(crate) fn check_header_name(name: &str) -> Result<(), &'static str> {
         "proxy-authorization",
         "keep-alive",
     ];
-    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(token) {
-        return Err("not a header name");
-    }
+    check_header_syntax(name)?;
     if DIRECTING.contains(&canonical(name).as_str()) {
         return Err("this header directs the request; choose a name of your own, such as x-claim-…");
     }
     Ok(())
+}
+
+/// Whether this is a header name at all.
+pub(crate) fn check_header_syntax(name: &str) -> Result<(), &'static str> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) { Err("not a header name") } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -122,6 +122,11 @@ impl KeySet {
         &self.skipped
     }
 
+    /// Whether a key has this id.
+    pub(crate) fn names(&self, key_id: &str) -> bool {
+        self.keys.iter().any(|key| key.id.as_deref() == Some(key_id))
+    }
+
     /// The keys that a token with this `kid` and `alg` may have been signed with. A key without an id fits any
     /// `kid`, and a token without a `kid` any key (RFC 7515 section 4.1.4 leaves both optional).
     pub(crate) fn candidates<'s>(

@@ -1,6 +1,7 @@
 //! The life of a provider's keys, as a state machine: the shell tells it what happened and when, and it says what
 //! to do. Times are milliseconds on any clock that does not jump.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::jwk::{DEFAULT_LIMITS, KeySet, KeySetError, KeySetLimits};
@@ -11,14 +12,23 @@ const DEFAULT_CACHE: Duration = Duration::from_mins(10);
 const SHORTEST_CACHE: Duration = Duration::from_secs(1);
 const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
 const DEFAULT_STALE_LIMIT: Duration = Duration::from_hours(24);
+/// A key that was asked for and not found is not asked for again for so many cool-downs.
+const COOLDOWNS_OF_A_MISSING_KEY: u64 = 12;
+/// How many missing keys are remembered, and how many may be asked for in one fetch. What does not fit is refused by
+/// the cool-down alone.
+const MOST_MISSING: usize = 1000;
 
 /// How a provider's keys are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct KeySettings {
     /// How long keys count as fresh; an answer's `max-age` may shorten it.
     pub cache: Duration,
-    /// The pause after each fetch before an unknown `kid` may cause another, and after a failed one before the next.
+    /// The pause after each fetch before an unknown `kid` may cause another.
     pub cooldown: Duration,
+    /// The pause after a failed fetch, once the quick tries are used up.
+    pub refetch: Duration,
+    /// Quick tries after a failed fetch.
+    pub retry: RetryPauses,
     /// How long keys are used while they can't be renewed.
     pub stale_limit: Duration,
     /// Bounds on the document.
@@ -30,10 +40,23 @@ impl Default for KeySettings {
         Self {
             cache: DEFAULT_CACHE,
             cooldown: DEFAULT_COOLDOWN,
+            refetch: DEFAULT_COOLDOWN,
+            retry: RetryPauses { count: 0, first: Duration::ZERO, longest: Duration::ZERO },
             stale_limit: DEFAULT_STALE_LIMIT,
             limits: DEFAULT_LIMITS,
         }
     }
+}
+
+/// Quick tries after a failed fetch, each after twice the pause of the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPauses {
+    /// How many.
+    pub count: u32,
+    /// The first pause.
+    pub first: Duration,
+    /// The longest pause.
+    pub longest: Duration,
 }
 
 /// Why a fetch brought no keys.
@@ -48,6 +71,9 @@ pub enum FetchError {
     /// An answer that holds no usable keys.
     #[error(transparent)]
     Keys(#[from] KeySetError),
+    /// Metadata of another issuer, or none at all.
+    #[error("not the metadata of this issuer")]
+    Metadata,
 }
 
 /// What to do with a request whose token names a key that is not there.
@@ -72,24 +98,53 @@ pub struct KeySource {
     /// Before this an unknown `kid` causes no fetch.
     cool_until: u64,
     fetching: bool,
+    /// Failed fetches since the last good one.
+    failures: u32,
+    /// Counts the changes of the keys.
+    epoch: u64,
+    /// The document in use, to see whether the next one differs.
+    document: Vec<u8>,
+    /// Keys that requests are waiting for.
+    asked: BTreeSet<String>,
+    /// Keys that the issuer was found not to have, each with the time until which that counts.
+    missing: BTreeMap<String, u64>,
 }
 
 impl KeySource {
     /// Keys that never change.
     pub fn fixed(keys: KeySet) -> Self {
-        Self {
-            settings: None,
-            keys: Some(keys),
-            fetched_at: 0,
-            due_at: u64::MAX,
-            cool_until: u64::MAX,
-            fetching: false,
-        }
+        Self { keys: Some(keys), due_at: u64::MAX, cool_until: u64::MAX, ..Self::empty(None) }
     }
 
     /// Keys to be fetched; the first fetch is due at once.
     pub fn remote(settings: KeySettings) -> Self {
-        Self { settings: Some(settings), keys: None, fetched_at: 0, due_at: 0, cool_until: 0, fetching: false }
+        Self::empty(Some(settings))
+    }
+
+    fn empty(settings: Option<KeySettings>) -> Self {
+        Self {
+            settings,
+            keys: None,
+            fetched_at: 0,
+            due_at: 0,
+            cool_until: 0,
+            fetching: false,
+            failures: 0,
+            epoch: 0,
+            document: Vec::new(),
+            asked: BTreeSet::new(),
+            missing: BTreeMap::new(),
+        }
+    }
+
+    /// Grows with every change of the keys: what was verified before may not hold any more.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// When the keys in use were fetched, if they were.
+    pub fn fetched_at(&self) -> Option<u64> {
+        self.settings.and(self.keys.as_ref()).map(|_| self.fetched_at)
     }
 
     /// The keys that may be used at `now`; none before the first fetch and past the stale limit.
@@ -121,25 +176,65 @@ impl KeySource {
         };
         self.fetching = false;
         self.cool_until = now.saturating_add(millis(settings.cooldown));
-        self.due_at = self.cool_until;
+        self.due_at = now.saturating_add(self.pause_after_failure(settings, random));
+        self.failures = self.failures.saturating_add(1);
         let (document, max_age) = answer?;
-        self.keys = Some(KeySet::parse(document, settings.limits)?);
+        self.take(document, settings)?;
+        self.failures = 0;
         self.fetched_at = now;
         let fresh = max_age.map_or(settings.cache, |max_age| max_age.min(settings.cache)).max(SHORTEST_CACHE);
         self.due_at = now.saturating_add(ahead_of_expiry(millis(fresh), random));
+        self.remember_missing(now, settings);
         Ok(())
     }
 
-    /// A token of this provider names a key that is not there (or there are no keys yet). At most one fetch a
-    /// cool-down comes of it, however many ask.
-    pub fn ask(&mut self, now: u64) -> Ask {
-        if self.fetching {
-            return Ask::Wait;
+    fn take(&mut self, document: &[u8], settings: KeySettings) -> Result<(), FetchError> {
+        if self.keys.is_some() && self.document == document {
+            return Ok(());
         }
-        if self.settings.is_none() || now < self.cool_until {
+        self.keys = Some(KeySet::parse(document, settings.limits)?);
+        self.document = document.to_vec();
+        self.epoch = self.epoch.saturating_add(1);
+        Ok(())
+    }
+
+    fn pause_after_failure(&self, settings: KeySettings, random: u64) -> u64 {
+        if self.failures >= settings.retry.count {
+            return millis(settings.refetch);
+        }
+        let grown = settings.retry.first.saturating_mul(1 << self.failures.min(16));
+        // Full jitter: many workers and gateways must not ask at the same moment.
+        random % millis(grown.min(settings.retry.longest)).saturating_add(1)
+    }
+
+    fn remember_missing(&mut self, now: u64, settings: KeySettings) {
+        self.missing.retain(|_, until| *until > now);
+        let until = now.saturating_add(millis(settings.cooldown).saturating_mul(COOLDOWNS_OF_A_MISSING_KEY));
+        for key_id in std::mem::take(&mut self.asked) {
+            let there = self.keys.as_ref().is_some_and(|keys| keys.names(&key_id));
+            if !there && self.missing.len() < MOST_MISSING {
+                self.missing.insert(key_id, until);
+            }
+        }
+    }
+
+    /// A token of this provider names a key that is not there, or there are no keys yet. At most one fetch a
+    /// cool-down comes of it, however many ask.
+    pub fn ask(&mut self, key_id: Option<&str>, now: u64) -> Ask {
+        if key_id.and_then(|key_id| self.missing.get(key_id)).is_some_and(|until| *until > now) {
             return Ask::Refuse;
         }
-        self.due_at = now;
+        if !self.fetching {
+            if self.settings.is_none() || now < self.cool_until {
+                return Ask::Refuse;
+            }
+            self.due_at = now;
+        }
+        if let Some(key_id) = key_id
+            && self.asked.len() < MOST_MISSING
+        {
+            self.asked.insert(key_id.to_owned());
+        }
         Ask::Wait
     }
 }
@@ -194,7 +289,7 @@ mod tests {
         assert!(source.is_due(0) && source.keys(0).is_none());
         source.started();
         assert!(!source.is_due(0));
-        assert_eq!(source.ask(0), Ask::Wait);
+        assert_eq!(source.ask(None, 0), Ask::Wait);
         source.finished(Ok((&document(), None)), 10, 0).unwrap();
         assert!(source.keys(10).is_some() && !source.is_due(10));
     }
@@ -249,7 +344,7 @@ mod tests {
         let mut source = fetched(0);
         let mut fetches = 0;
         for now in 0..60 * SECOND {
-            source.ask(now);
+            source.ask(Some(&format!("k{now}")), now);
             if source.is_due(now) {
                 fetches += 1;
                 source.started();
@@ -263,18 +358,67 @@ mod tests {
     #[test]
     fn requests_wait_for_a_fetch_and_are_refused_in_the_cooldown() {
         let mut source = fetched(0);
-        assert_eq!(source.ask(SECOND), Ask::Refuse);
-        assert_eq!(source.ask(5 * SECOND), Ask::Wait);
+        assert_eq!(source.ask(None, SECOND), Ask::Refuse);
+        assert_eq!(source.ask(None, 5 * SECOND), Ask::Wait);
         assert!(source.is_due(5 * SECOND));
         source.started();
-        assert_eq!(source.ask(6 * SECOND), Ask::Wait);
+        assert_eq!(source.ask(None, 6 * SECOND), Ask::Wait);
+    }
+
+    #[test]
+    fn a_key_that_the_issuer_does_not_have_is_not_asked_for_again_soon() {
+        let mut source = fetched(0);
+        assert_eq!(source.ask(Some("invented"), 5 * SECOND), Ask::Wait);
+        source.started();
+        source.finished(Ok((&document(), None)), 5 * SECOND, 0).unwrap();
+        assert_eq!(source.ask(Some("invented"), 20 * SECOND), Ask::Refuse);
+        assert_eq!(source.ask(Some("another"), 20 * SECOND), Ask::Wait);
+        assert_eq!(source.ask(Some("invented"), 66 * SECOND), Ask::Wait);
+    }
+
+    #[test]
+    fn the_memory_of_missing_keys_is_bounded() {
+        let mut source = fetched(0);
+        for round in 1..4 {
+            let now = round * 6 * SECOND;
+            for key in 0..2 * MOST_MISSING {
+                source.ask(Some(&format!("{round}-{key}")), now);
+            }
+            source.started();
+            source.finished(Ok((&document(), None)), now, 0).unwrap();
+        }
+        assert!(source.missing.len() <= MOST_MISSING && source.asked.len() <= MOST_MISSING);
+    }
+
+    #[test]
+    fn the_epoch_grows_when_the_keys_change_and_only_then() {
+        let mut source = KeySource::remote(KeySettings::default());
+        let (one, two) = (document(), document());
+        for (answer, epoch) in [(&one, 1), (&one, 1), (&two, 2), (&one, 3)] {
+            source.finished(Ok((answer, None)), 0, 0).unwrap();
+            assert_eq!(source.epoch(), epoch);
+        }
+        assert!(source.finished(Ok((b"garbage", None)), 0, 0).is_err());
+        assert_eq!(source.epoch(), 3);
+    }
+
+    #[test]
+    fn quick_tries_come_before_the_long_pause() {
+        let second = Duration::from_secs(1);
+        let retry = RetryPauses { count: 3, first: second, longest: 3 * second };
+        let mut source = KeySource::remote(KeySettings { retry, ..KeySettings::default() });
+        let mut pause = |random| {
+            assert!(source.finished(Err(FetchError::NoAnswer), 0, random).is_err());
+            (0..=5000).find(|now| source.is_due(*now))
+        };
+        assert_eq!([pause(1000), pause(2000), pause(3000), pause(7)], [Some(1000), Some(2000), Some(3000), Some(5000)]);
     }
 
     #[test]
     fn fixed_keys_are_never_fetched() {
         let mut source = KeySource::fixed(Issuer::new(Algorithm::EdDSA, "k").key_set());
         assert!(!source.is_due(u64::MAX - 1) && source.keys(u64::MAX).is_some());
-        assert_eq!(source.ask(1), Ask::Refuse);
+        assert_eq!(source.ask(None, 1), Ask::Refuse);
     }
 
     #[test]

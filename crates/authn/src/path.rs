@@ -31,7 +31,7 @@ impl Path {
 }
 
 /// Undoes percent-encoding once (RFC 3986 section 2.1). What is left of a `%` afterwards was encoded twice.
-fn decode(path: &str) -> Option<String> {
+pub(crate) fn decode(path: &str) -> Option<String> {
     let mut bytes = path.bytes();
     let mut decoded = Vec::with_capacity(path.len());
     while let Some(byte) = bytes.next() {

@@ -22,6 +22,7 @@ pub(crate) fn expectations() -> Expectations {
     Expectations {
         issuer: ISSUER.into(),
         audiences: vec!["runners".into(), "also-ours".into()],
+        subjects: None,
         algorithms: Algorithm::ALL.to_vec(),
         types: vec!["JWT".into(), "at+jwt".into()],
         leeway: 60,

@@ -9,15 +9,18 @@ use crate::algorithm::Algorithm;
 use crate::jwk::KeySet;
 use crate::refusal::Refusal;
 use crate::signature;
+use crate::text::TextMatch;
 use crate::token::UnverifiedToken;
 
 /// What a provider's tokens must be like.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Expectations {
     /// `iss`, compared octet by octet (RFC 7519 section 4.1.1).
     pub issuer: String,
     /// `aud` must name one of these; with none configured `aud` is not looked at, as in jwt_authn.
     pub audiences: Vec<String>,
+    /// Which subjects the issuer may vouch for; all when absent.
+    pub(crate) subjects: Option<TextMatch>,
     /// The algorithms that may sign.
     pub algorithms: Vec<Algorithm>,
     /// The accepted `typ` values; a token without `typ` counts as `JWT` (RFC 7519 section 5.1).
@@ -46,7 +49,7 @@ pub struct VerifiedClaims {
 impl UnverifiedToken<'_> {
     /// Checks everything that does not need a key. Cheap, and done first, so that a stale or foreign token costs
     /// no signature check and asks nobody for keys.
-    pub fn check_claims(&self, expected: &Expectations, now: u64) -> Result<(), Refusal> {
+    pub(crate) fn check_claims(&self, expected: &Expectations, now: u64) -> Result<(), Refusal> {
         if !expected.algorithms.contains(&self.algorithm) {
             return Err(Refusal::Algorithm);
         }
@@ -54,17 +57,27 @@ impl UnverifiedToken<'_> {
         if self.claimed_issuer() != Some(expected.issuer.as_str()) {
             return Err(Refusal::Issuer);
         }
-        check_audience(self.claims.get("aud"), &expected.audiences)?;
         check_times(&self.claims, expected, now)?;
         if self.claims.contains_key("cnf") {
             return Err(Refusal::Bound);
         }
-        subject(&self.claims).map(|_| ())
+        let subject = subject(&self.claims)?;
+        let known = expected.subjects.as_ref().is_none_or(|subjects| subjects.holds(subject));
+        if known { Ok(()) } else { Err(Refusal::Subject) }
     }
 
-    /// The claims, if everything holds at `now` (Unix seconds) and one of these keys signed them.
-    pub fn verify(self, keys: &KeySet, expected: &Expectations, now: u64) -> Result<VerifiedClaims, Refusal> {
+    /// The claims, if everything holds at `now` (Unix seconds), they are meant for one of `audiences` (or that list is
+    /// empty), and one of these keys signed them.
+    pub fn verify(
+        self,
+        keys: Option<&KeySet>,
+        expected: &Expectations,
+        audiences: &[String],
+        now: u64,
+    ) -> Result<VerifiedClaims, Refusal> {
         self.check_claims(expected, now)?;
+        check_audience(&self.claims, audiences)?;
+        let keys = keys.ok_or(Refusal::NoKeys)?;
         let mut candidates = keys.candidates(self.key_id.as_deref(), self.algorithm).peekable();
         if candidates.peek().is_none() {
             return Err(Refusal::UnknownKey);
@@ -91,12 +104,12 @@ fn check_type(kind: Option<&str>, accepted: &[String]) -> Result<(), Refusal> {
 }
 
 /// RFC 7519 section 4.1.3: one string or an array of strings.
-fn check_audience(claim: Option<&Value>, expected: &[String]) -> Result<(), Refusal> {
+pub(crate) fn check_audience(claims: &Map<String, Value>, expected: &[String]) -> Result<(), Refusal> {
     if expected.is_empty() {
         return Ok(());
     }
     let named = |value: &Value| value.as_str().is_some_and(|audience| expected.iter().any(|one| one == audience));
-    let holds = match claim {
+    let holds = match claims.get("aud") {
         Some(Value::Array(audiences)) => audiences.iter().all(Value::is_string) && audiences.iter().any(named),
         Some(audience) => named(audience),
         None => false,
@@ -107,7 +120,7 @@ fn check_audience(claim: Option<&Value>, expected: &[String]) -> Result<(), Refu
 /// RFC 7519 sections 4.1.4 to 4.1.6, with the leeway on both sides; `exp` is required (RFC 9068 section 2.2).
 fn check_times(claims: &Map<String, Value>, expected: &Expectations, now: u64) -> Result<(), Refusal> {
     let expires_at = seconds(claims, "exp")?.ok_or(Refusal::Time)?;
-    if now > expires_at.saturating_add(expected.leeway) {
+    if is_expired(expires_at, expected.leeway, now) {
         return Err(Refusal::Expired);
     }
     if seconds(claims, "nbf")?.is_some_and(|not_before| not_before > now.saturating_add(expected.leeway)) {
@@ -119,6 +132,11 @@ fn check_times(claims: &Map<String, Value>, expected: &Expectations, now: u64) -
         return Err(Refusal::LivesTooLong);
     }
     Ok(())
+}
+
+/// RFC 7519 section 4.1.4.
+pub(crate) fn is_expired(expires_at: u64, leeway: u64, now: u64) -> bool {
+    now > expires_at.saturating_add(leeway)
 }
 
 /// `sub` names the principal (RFC 9068 section 2.2 requires it), so an empty one can't stand.
@@ -148,7 +166,7 @@ mod tests {
     }
 
     fn verify_at(issuer: &Issuer, raw: &str, now: u64) -> Result<VerifiedClaims, Refusal> {
-        UnverifiedToken::parse(raw)?.verify(&issuer.key_set(), &expectations(), now)
+        UnverifiedToken::parse(raw)?.verify(Some(&issuer.key_set()), &expectations(), &expectations().audiences, now)
     }
 
     fn with(change: impl Fn(&mut Value)) -> Value {
@@ -204,7 +222,10 @@ mod tests {
         let raw = issuer.sign(&claims());
         let expected = Expectations { algorithms: vec![Algorithm::RS256], ..expectations() };
         let token = UnverifiedToken::parse(&raw).unwrap();
-        assert_eq!(token.verify(&issuer.key_set(), &expected, NOW).unwrap_err(), Refusal::Algorithm);
+        assert_eq!(
+            token.verify(Some(&issuer.key_set()), &expected, &expected.audiences, NOW).unwrap_err(),
+            Refusal::Algorithm
+        );
     }
 
     /// Algorithm confusion: an RSA key must not verify what claims to be an EC token, and the other way round.
@@ -281,7 +302,10 @@ mod tests {
         let raw = issuer.sign(&claims());
         let verify = |max_lifetime| {
             let expected = Expectations { max_lifetime: Some(max_lifetime), leeway: 0, ..expectations() };
-            UnverifiedToken::parse(&raw).unwrap().verify(&issuer.key_set(), &expected, NOW).map(|_| ())
+            UnverifiedToken::parse(&raw)
+                .unwrap()
+                .verify(Some(&issuer.key_set()), &expected, &expected.audiences, NOW)
+                .map(|_| ())
         };
         assert_eq!(verify(300), Ok(()));
         assert_eq!(verify(299), Err(Refusal::LivesTooLong));
@@ -321,6 +345,9 @@ mod tests {
         let set = KeySet::parse(keys.as_bytes(), DEFAULT_LIMITS).unwrap();
         let raw = issuer.sign(&claims());
         let token = UnverifiedToken::parse(&raw).unwrap();
-        assert_eq!(token.verify(&set, &expectations(), NOW).unwrap_err(), Refusal::UnknownKey);
+        assert_eq!(
+            token.verify(Some(&set), &expectations(), &expectations().audiences, NOW).unwrap_err(),
+            Refusal::UnknownKey
+        );
     }
 }

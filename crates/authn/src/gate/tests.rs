@@ -3,20 +3,65 @@
 use super::*;
 use crate::algorithm::Algorithm;
 use crate::testing::{ISSUER, Issuer, NOW, claims};
-use serde_json::json;
+use serde_json::{Value, json};
 
-fn environment(name: &str) -> Option<String> {
-    (name == "IDENTITY_SIGNING_KEY").then(|| identity::KeyPair::generate().unwrap().private_pem)
+struct World {
+    gate: Gate,
+    sources: Vec<KeySource>,
+    memory: Memory,
+    now: u64,
+}
+
+type Passed = Result<Option<Vec<(String, String)>>, Refusal>;
+
+impl World {
+    fn new(configuration: &Value) -> Result<Self, ConfigError> {
+        let config = Config::parse(configuration.to_string().as_bytes())?;
+        let key = identity::KeyPair::generate().unwrap().private_pem;
+        let gate = Gate::new(config, |name| (name == "IDENTITY_SIGNING_KEY").then(|| key.clone()))?;
+        let sources = gate.providers().iter().map(|provider| provider.key_source().unwrap()).collect();
+        let memory = Memory::new(gate.providers());
+        Ok(Self { gate, sources, memory, now: NOW * 1000 })
+    }
+
+    fn judge(&mut self, headers: &Headers) -> Result<Option<Changes>, Denied> {
+        match self.gate.admit(headers)? {
+            Admission::Public => Ok(None),
+            Admission::Check(check) => self.gate.judge(&check, &self.sources, &mut self.memory, self.now).map(Some),
+        }
+    }
+
+    /// What the upstream is told; nothing on a public path.
+    fn pass(&mut self, list: &[(&str, &str)]) -> Passed {
+        let judged = self.judge(&headers(list)).map_err(|denied| denied.refusal)?;
+        Ok(judged.map(|changes| changes.set.iter().flat_map(|set| set.iter().cloned()).collect()))
+    }
+
+    fn get(&mut self, path: &str, token: &str) -> Passed {
+        self.pass(&[(":path", path), ("authorization", &format!("Bearer {token}"))])
+    }
+}
+
+fn headers(list: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+    list.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+}
+
+fn value<'s>(set: &'s [(String, String)], name: &str) -> Option<&'s str> {
+    set.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+}
+
+fn provider(issuer: &Issuer) -> Value {
+    json!({
+        "issuer": ISSUER,
+        "audiences": ["runners"],
+        "local_jwks": {"inline_string": json!({"keys": [issuer.jwk]}).to_string()},
+        "claim_to_headers": [{"header_name": "x-claim-team", "claim_name": "team"}],
+    })
 }
 
 fn configuration(issuer: &Issuer) -> Value {
     json!({
-        "providers": {"main": {
-            "issuer": ISSUER,
-            "audiences": ["runners"],
-            "local_jwks": {"inline_string": json!({"keys": [issuer.jwk]}).to_string()},
-            "claim_to_headers": [{"header_name": "x-claim-team", "claim_name": "team"}],
-        }},
+        "providers": {"main": provider(issuer)},
         "rules": [
             {"match": {"path": "/health"}},
             {"match": {"prefix": "/api/"}, "requires": {"provider_name": "main"}},
@@ -26,117 +71,116 @@ fn configuration(issuer: &Issuer) -> Value {
     })
 }
 
-fn build(configuration: &Value) -> Result<Gate, ConfigError> {
-    Gate::new(Config::parse(configuration.to_string().as_bytes())?, environment)
-}
-
-fn headers(list: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
-    list.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
-}
-
-fn pass(gate: &Gate, path: &str, token: &str) -> Result<Option<Changes>, Refusal> {
-    let headers = headers(&[("authorization", &format!("Bearer {token}"))]);
-    let Some(credential) = gate.credential(path.as_bytes(), &headers)? else {
-        return Ok(None);
-    };
-    let source = gate.providers()[credential.provider].key_source().unwrap();
-    gate.judge(&credential, source.keys(0), NOW).map(Some)
+fn with(name: &str, claim: Value) -> Value {
+    let mut all = claims();
+    all[name] = claim;
+    all
 }
 
 #[test]
 fn a_verified_request_is_told_apart_from_what_its_client_said() {
     let issuer = Issuer::new(Algorithm::ES256, "k");
-    let gate = build(&configuration(&issuer)).unwrap();
-    let mut claims = claims();
-    claims["team"] = json!("blue");
-    let changes = pass(&gate, "/api/v1/runners?x=1", &issuer.sign(&claims)).unwrap().unwrap();
-    assert_eq!(changes.remove, ["authorization"]);
-    let value = |name: &str| changes.set.iter().find(|(set, _)| set == name).map(|(_, value)| value.as_str());
-    assert_eq!(value("x-auth-issuer"), Some(ISSUER));
-    assert_eq!(value("x-auth-subject"), Some("machine-7"));
-    assert_eq!(value("x-auth-identity"), Some("machine-7"));
-    assert_eq!(value("x-claim-team"), Some("blue"));
-    assert_eq!(value("x-identity-assertion").unwrap().split('.').count(), 3);
+    let mut world = World::new(&configuration(&issuer)).unwrap();
+    let token = issuer.sign(&with("team", json!("blue")));
+    let request = headers(&[(":path", "/api/v1/runners?x=1"), ("authorization", &format!("Bearer {token}"))]);
+    assert_eq!(world.judge(&request).unwrap().unwrap().remove, ["authorization"]);
+    let set = world.get("/api/v1/runners?x=1", &token).unwrap().unwrap();
+    assert_eq!(value(&set, "x-auth-issuer"), Some(ISSUER));
+    assert_eq!(value(&set, "x-auth-subject"), Some("machine-7"));
+    assert_eq!(value(&set, "x-auth-identity"), Some("machine-7"));
+    assert_eq!(value(&set, "x-claim-team"), Some("blue"));
+    assert_eq!(value(&set, "x-identity-assertion").unwrap().split('.').count(), 3);
 }
 
 #[test]
 fn every_header_that_the_gate_sets_is_first_taken_from_the_client() {
     let issuer = Issuer::new(Algorithm::ES256, "k");
-    let gate = build(&configuration(&issuer)).unwrap();
-    let mut claims = claims();
-    claims["team"] = json!("blue");
-    let changes = pass(&gate, "/api/x", &issuer.sign(&claims)).unwrap().unwrap();
-    for (name, _) in changes.set {
-        assert_eq!(gate.forged_headers(&headers(&[(&name, "forged")])).len(), 1, "{name}");
+    let mut configuration = configuration(&issuer);
+    configuration["providers"]["main"]["forward_payload_header"] = json!("X-Payload");
+    let mut world = World::new(&configuration).unwrap();
+    let set = world.get("/api/x", &issuer.sign(&with("team", json!("blue")))).unwrap().unwrap();
+    assert_eq!(set.len(), 6);
+    for (name, _) in set {
+        assert_eq!(world.gate.forged_headers(&headers(&[(&name, "forged")])).len(), 1, "{name}");
     }
 }
 
 #[test]
 fn public_paths_need_no_token_and_unknown_ones_are_denied() {
-    let gate = build(&configuration(&Issuer::new(Algorithm::ES256, "k"))).unwrap();
-    assert_eq!(gate.credential(b"/health", &[]), Ok(None));
-    assert_eq!(gate.credential(b"/public/x", &[]), Ok(None));
+    let mut world = World::new(&configuration(&Issuer::new(Algorithm::ES256, "k"))).unwrap();
+    assert_eq!(world.pass(&[(":path", "/health")]), Ok(None));
+    assert_eq!(world.pass(&[(":path", "/public/x")]), Ok(None));
     for path in ["/", "/healthz", "/health/", "/API/x", "/api", "", "*"] {
-        assert_eq!(gate.credential(path.as_bytes(), &[]), Err(Refusal::NoRule), "{path}");
+        assert_eq!(world.pass(&[(":path", path)]), Err(Refusal::NoRule), "{path}");
     }
+    assert_eq!(world.pass(&[]), Err(Refusal::NoRule));
 }
 
 #[test]
 fn no_spelling_of_a_protected_path_reaches_a_public_rule() {
-    let gate = build(&configuration(&Issuer::new(Algorithm::ES256, "k"))).unwrap();
+    let mut world = World::new(&configuration(&Issuer::new(Algorithm::ES256, "k"))).unwrap();
     for path in
         ["/public/../api/x", "/public/%2e%2e/api/x", "/public/..%2fapi/x", "/public/..%5capi/x", "//api/x", "/%61pi/x"]
     {
-        assert_eq!(gate.credential(path.as_bytes(), &[]), Err(Refusal::Missing), "{path}");
+        assert_eq!(world.pass(&[(":path", path)]), Err(Refusal::Missing), "{path}");
     }
     for path in ["/public/./x", "/public//x", "/public/%2fx", "/api/../health", "/public/%252e%252e/api/x"] {
-        assert_eq!(gate.credential(path.as_bytes(), &[]), Err(Refusal::NoRule), "{path}");
+        assert_eq!(world.pass(&[(":path", path)]), Err(Refusal::NoRule), "{path}");
     }
 }
 
 #[test]
-fn exactly_one_bearer_token_is_taken() {
-    let gate = build(&configuration(&Issuer::new(Algorithm::ES256, "k"))).unwrap();
-    let refusal = |list: &[(&str, &str)]| gate.credential(b"/api/x", &headers(list)).unwrap_err();
-    assert_eq!(refusal(&[]), Refusal::Missing);
-    assert_eq!(refusal(&[("authorization", "Basic QQ==")]), Refusal::Missing);
-    assert_eq!(refusal(&[("authorization", "Bearer")]), Refusal::Missing);
-    assert_eq!(refusal(&[("authorization", "Bearer a"), ("Authorization", "Bearer b")]), Refusal::Ambiguous);
-    let bytes = vec![("authorization".to_owned(), b"Bearer \xff".to_vec())];
-    assert_eq!(gate.credential(b"/api/x", &bytes), Err(Refusal::Malformed));
-    for spelling in ["Bearer t", "bearer t", "BEARER  t "] {
-        let credential = gate.credential(b"/api/x", &headers(&[("authorization", spelling)])).unwrap().unwrap();
-        assert_eq!(credential.token, "t", "{spelling}");
+fn a_second_authorization_header_is_refused_whatever_it_says() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut world = World::new(&configuration(&issuer)).unwrap();
+    let bearer = format!("Bearer {}", issuer.sign(&claims()));
+    for other in [bearer.as_str(), "Basic QQ==", ""] {
+        let request = [(":path", "/api/x"), ("authorization", &bearer), ("Authorization", other)];
+        assert_eq!(world.pass(&request), Err(Refusal::Ambiguous));
     }
 }
 
 #[test]
 fn a_claim_that_can_not_be_a_header_refuses_the_request() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let gate = build(&configuration(&issuer)).unwrap();
-    for (name, value) in [
+    let mut world = World::new(&configuration(&issuer)).unwrap();
+    for (name, claim) in [
         ("team", json!("a\r\nx-auth-subject: admin")),
-        ("team", json!(["a"])),
+        ("team", json!({"a": "b"})),
         ("team", json!(null)),
         ("sub", json!("admin ")),
         ("sub", json!("a\nb")),
         ("email", json!("a@example.com\0")),
     ] {
-        let mut claims = claims();
-        claims[name] = value;
-        assert_eq!(pass(&gate, "/api/x", &issuer.sign(&claims)), Err(Refusal::ClaimValue), "{claims}");
+        let token = issuer.sign(&with(name, claim));
+        assert_eq!(world.get("/api/x", &token), Err(Refusal::ClaimValue), "{name}");
     }
 }
 
 #[test]
-fn without_keys_a_good_token_waits_and_a_bad_one_is_refused() {
+fn a_claim_that_can_not_be_a_header_may_be_left_out_instead() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let gate = build(&configuration(&issuer)).unwrap();
-    let judge = |claims: &Value| gate.judge(&Credential { provider: 0, token: issuer.sign(claims) }, None, NOW);
-    assert_eq!(judge(&claims()), Err(Refusal::NoKeys));
-    let mut expired = claims();
-    expired["exp"] = json!(1);
-    assert_eq!(judge(&expired), Err(Refusal::Expired));
+    let mut configuration = configuration(&issuer);
+    configuration["providers"]["main"]["claim_to_headers"][0]["omit_invalid"] = json!(true);
+    let mut world = World::new(&configuration).unwrap();
+    let set = world.get("/api/x", &issuer.sign(&with("team", json!({"a": "b"})))).unwrap().unwrap();
+    assert_eq!(value(&set, "x-claim-team"), None);
+    assert!(value(&set, "x-identity-assertion").is_some());
+}
+
+#[test]
+fn without_keys_a_good_token_lacks_them_and_a_bad_one_is_refused() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut world = World::new(&configuration(&issuer)).unwrap();
+    world.sources = vec![KeySource::remote(crate::KeySettings::default())];
+    let mut judge = |claims: &Value| {
+        let bearer = format!("Bearer {}", issuer.sign(claims));
+        world.judge(&headers(&[(":path", "/api/x"), ("authorization", &bearer)])).err().unwrap()
+    };
+    let lacking = vec![(0, Some("k".to_owned()))];
+    assert_eq!(judge(&claims()), Denied { refusal: Refusal::NoKeys, lacking });
+    assert_eq!(judge(&with("exp", json!(1))), Refusal::Expired.into());
+    assert_eq!(judge(&with("aud", json!("x"))), Refusal::Audience.into());
 }
 
 #[test]
@@ -145,42 +189,177 @@ fn forwarded_claims_are_those_configured() {
     let pair = identity::KeyPair::generate().unwrap();
     let mut configuration = configuration(&issuer);
     configuration["identity"]["assertion"]["claims"] = json!(["team"]);
+    let mut world = World::new(&configuration).unwrap();
     let config = Config::parse(configuration.to_string().as_bytes()).unwrap();
-    let gate = Gate::new(config, |_| Some(pair.private_pem.clone())).unwrap();
-    let mut claims = claims();
-    claims["team"] = json!("blue");
-    let changes = pass(&gate, "/api/x", &issuer.sign(&claims)).unwrap().unwrap();
-    let assertion = &changes.set.iter().find(|(name, _)| name == "x-identity-assertion").unwrap().1;
+    world.gate = Gate::new(config, |_| Some(pair.private_pem.clone())).unwrap();
+    let set = world.get("/api/x", &issuer.sign(&with("team", json!("blue")))).unwrap().unwrap();
+    let assertion = value(&set, "x-identity-assertion").unwrap();
     let caller = identity::Verifier::new(&pair.public_pem, "runner-tokens").unwrap().verify(assertion, NOW).unwrap();
     assert_eq!(Value::Object(caller.claims), json!({"team": "blue"}));
     assert_eq!(caller.principal.issuer, ISSUER);
 }
 
 #[test]
+fn a_remembered_token_still_expires_and_still_has_its_audience_checked() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    let other = json!({"provider_and_audiences": {"provider_name": "main", "audiences": ["others"]}});
+    configuration["rules"][0] = json!({"match": {"prefix": "/api/others"}, "requires": other});
+    let mut world = World::new(&configuration).unwrap();
+    let token = issuer.sign(&claims());
+    assert!(world.get("/api/x", &token).is_ok());
+    assert_eq!(world.memory.len(), 1);
+    assert_eq!(world.get("/api/others", &token), Err(Refusal::Audience));
+    world.now += 300_000 + 60_000;
+    assert!(world.get("/api/x", &token).is_ok());
+    world.now += 1000;
+    assert_eq!(world.get("/api/x", &token), Err(Refusal::Expired));
+    assert!(world.memory.is_empty());
+}
+
+#[test]
+fn a_removed_key_is_noticed_at_once_although_the_token_was_remembered() {
+    let (issuer, other) = (Issuer::new(Algorithm::EdDSA, "k"), Issuer::new(Algorithm::EdDSA, "new"));
+    let mut world = World::new(&configuration(&issuer)).unwrap();
+    let document = |issuer: &Issuer| json!({"keys": [issuer.jwk]}).to_string().into_bytes();
+    let mut source = KeySource::remote(crate::KeySettings::default());
+    source.finished(Ok((&document(&issuer), None)), world.now, 0).unwrap();
+    world.sources = vec![source];
+    let token = issuer.sign(&claims());
+    assert!(world.get("/api/x", &token).is_ok());
+    world.sources[0].finished(Ok((&document(&other), None)), world.now, 0).unwrap();
+    assert_eq!(world.get("/api/x", &token), Err(Refusal::UnknownKey));
+}
+
+#[test]
+fn an_assertion_is_signed_once_and_anew_when_half_of_its_life_is_over() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut world = World::new(&configuration(&issuer)).unwrap();
+    let token = issuer.sign(&claims());
+    let mut assertion = |after: u64| {
+        world.now = (NOW + after) * 1000;
+        let set = world.get("/api/x", &token).unwrap().unwrap();
+        value(&set, "x-identity-assertion").unwrap().to_owned()
+    };
+    let first = assertion(0);
+    assert_eq!(assertion(29), first);
+    assert_ne!(assertion(30), first);
+}
+
+#[test]
+fn two_tokens_alike_but_for_their_end_are_not_confused() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut world = World::new(&configuration(&issuer)).unwrap();
+    let token = issuer.sign(&claims());
+    assert!(world.get("/api/x", &token).is_ok());
+    let mut forged = token.clone();
+    let last = forged.pop().unwrap();
+    forged.push(if last == 'A' { 'Q' } else { 'A' });
+    assert_eq!(world.get("/api/x", &forged), Err(Refusal::Signature));
+}
+
+#[test]
+fn a_token_is_taken_out_of_the_query_unless_it_is_forwarded() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    configuration["providers"]["main"]["from_params"] = json!(["jwt"]);
+    let path = format!("/api/x?a=b&jwt={}", issuer.sign(&claims()));
+    for (forward, expected) in [(false, Some("/api/x?a=b")), (true, None)] {
+        configuration["providers"]["main"]["forward"] = json!(forward);
+        let set = World::new(&configuration).unwrap().pass(&[(":path", &path)]).unwrap().unwrap();
+        assert_eq!(value(&set, ":path"), expected);
+    }
+}
+
+#[test]
+fn claims_and_scopes_of_a_rule_are_asked_for() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    configuration["rules"][1]["required_claims"] = json!({"team": "blue"});
+    configuration["rules"][1]["required_scopes"] = json!(["runners:write"]);
+    let mut world = World::new(&configuration).unwrap();
+    let mut all = with("team", json!(["red", "blue"]));
+    assert_eq!(world.get("/api/x", &issuer.sign(&all)), Err(Refusal::Scope));
+    all["scope"] = json!("runners:read runners:write");
+    assert!(world.get("/api/x", &issuer.sign(&all)).is_ok());
+    all["team"] = json!("red");
+    assert_eq!(world.get("/api/x", &issuer.sign(&all)), Err(Refusal::Claim));
+}
+
+#[test]
+fn a_named_requirement_and_subjects_are_resolved() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    configuration["requirement_map"] = json!({"mine": {"provider_name": "main"}});
+    configuration["rules"][1] = json!({"match": {"prefix": "/api/"}, "requirement_name": "mine"});
+    configuration["providers"]["main"]["subjects"] = json!({"prefix": "machine-"});
+    let mut world = World::new(&configuration).unwrap();
+    assert!(world.get("/api/x", &issuer.sign(&claims())).is_ok());
+    assert_eq!(world.get("/api/x", &issuer.sign(&with("sub", json!("person-1")))), Err(Refusal::Subject));
+}
+
+#[test]
+fn a_preflight_passes_without_a_token_when_it_may_and_is_one() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    let preflight = [
+        (":path", "/api/x"),
+        (":method", "OPTIONS"),
+        ("origin", "https://a"),
+        ("access-control-request-method", "PUT"),
+    ];
+    assert_eq!(World::new(&configuration).unwrap().pass(&preflight), Err(Refusal::Missing));
+    configuration["bypass_cors_preflight"] = json!(true);
+    let mut world = World::new(&configuration).unwrap();
+    assert_eq!(world.pass(&preflight), Ok(None));
+    assert_eq!(world.pass(&preflight[..3]), Err(Refusal::Missing));
+}
+
+#[test]
+fn a_path_with_two_readings_does_not_reach_a_rule_that_a_missing_token_passes() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    configuration["rules"][0] = json!({"match": {"prefix": "/"}, "requires": {"allow_missing": {}}});
+    let mut world = World::new(&configuration).unwrap();
+    assert_eq!(world.pass(&[(":path", "/x")]), Ok(Some(vec![])));
+    assert_eq!(world.pass(&[(":path", "/x/../api/y")]), Err(Refusal::Missing));
+}
+
+#[test]
 fn a_configuration_that_can_not_hold_is_refused_with_its_path() {
     type Change<'c> = &'c dyn Fn(&mut Value);
     let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let path = |change: &dyn Fn(&mut Value)| {
+    let path = |change: Change<'_>| {
         let mut configuration = configuration(&issuer);
         change(&mut configuration);
-        build(&configuration).err().map(|error| error.path)
+        World::new(&configuration).err().map(|error| error.path)
     };
-    let cases: [(&str, Change<'_>); 10] = [
+    let cases: [(&str, Change<'_>); 16] = [
         ("providers.main.issuer", &|all| all["providers"]["main"]["issuer"] = json!("")),
-        ("providers.main.remote_jwks", &|all| {
-            drop(all["providers"]["main"].as_object_mut().unwrap().remove("local_jwks"));
-        }),
-        ("providers.main.local_jwks.inline_string", &|all| {
-            all["providers"]["main"]["local_jwks"]["inline_string"] = json!("{}");
-        }),
+        ("providers.main", &|all| all["providers"]["main"]["local_jwks"] = json!(null)),
+        ("providers.main.local_jwks", &|all| all["providers"]["main"]["local_jwks"]["inline_string"] = json!("{}")),
+        ("providers.main.local_jwks", &|all| all["providers"]["main"]["local_jwks"] = json!({})),
         ("providers.main.claim_to_headers[0].header_name", &|all| {
             all["providers"]["main"]["claim_to_headers"][0]["header_name"] = json!(":path");
         }),
+        ("providers.main.claim_to_headers", &|all| {
+            all["providers"]["main"]["claim_to_headers"][0]["header_name"] = json!("X-Auth-Subject");
+        }),
+        ("providers.main.allowed_algorithms", &|all| all["providers"]["main"]["allowed_algorithms"] = json!([])),
+        ("providers.main.from_headers[0].name", &|all| {
+            all["providers"]["main"]["from_headers"] = json!([{"name": "a b"}]);
+        }),
         ("rules[0].match", &|all| all["rules"][0]["match"]["prefix"] = json!("/")),
         ("rules[1].requires.provider_name", &|all| all["rules"][1]["requires"]["provider_name"] = json!("nobody")),
+        ("rules[1].requirement_name", &|all| {
+            all["rules"][1] = json!({"match": {"path": "/"}, "requirement_name": "x"});
+        }),
+        ("rules[0].requires", &|all| all["rules"][0]["required_scopes"] = json!(["a"])),
         ("identity.headers.subject", &|all| all["identity"]["headers"] = json!({"subject": "Host"})),
         ("identity.assertion.lifetime", &|all| all["identity"]["assertion"]["lifetime"] = json!("61s")),
-        ("identity.assertion.signing_key_env", &|all| all["identity"]["assertion"]["signing_key_env"] = json!("OTHER")),
+        ("identity.assertion.signing_key_env", &|all| {
+            all["identity"]["assertion"]["signing_key_env"] = json!("OTHER");
+        }),
         ("allowed_algorithms", &|all| all["allowed_algorithms"] = json!([])),
     ];
     for (expected, change) in cases {

@@ -6,9 +6,13 @@ use serde::{Deserialize as _, Deserializer, de::Error};
 
 /// For `#[serde(deserialize_with)]`.
 pub(crate) fn optional<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Duration>, D::Error> {
+    required(input).map(Some)
+}
+
+/// For `#[serde(deserialize_with)]`.
+pub(crate) fn required<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
     let text = String::deserialize(input)?;
     parse(&text)
-        .map(Some)
         .ok_or_else(|| D::Error::custom(format!("{text:?} is not a duration; write seconds as in \"5s\" or \"0.25s\"")))
 }
 

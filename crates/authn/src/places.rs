@@ -1,0 +1,279 @@
+//! Where a request may carry a provider's token (RFC 6750 section 2), and how it is taken out of there.
+
+use crate::config::{self, ConfigError};
+use crate::hygiene::check_header_syntax;
+use crate::path::decode;
+use crate::refusal::Refusal;
+
+/// The places in which one provider's token may stand.
+#[derive(Debug)]
+pub(crate) struct Places {
+    places: Vec<Place>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// `Authorization: Bearer TOKEN` (RFC 6750 section 2.1).
+    Bearer,
+    Header {
+        name: String,
+        prefix: String,
+    },
+    Parameter(String),
+    Cookie(String),
+}
+
+/// A token, and where it stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) token: String,
+    pub(crate) place: Place,
+}
+
+type Headers = [(String, Vec<u8>)];
+
+impl Places {
+    pub(crate) fn new(
+        at: &str,
+        headers: Vec<config::JwtHeader>,
+        parameters: Vec<String>,
+        cookies: Vec<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut places = Vec::new();
+        for (index, header) in headers.into_iter().enumerate() {
+            check_header_syntax(&header.name)
+                .map_err(|problem| ConfigError::new(format!("{at}.from_headers[{index}].name"), problem))?;
+            places.push(Place::Header { name: header.name.to_ascii_lowercase(), prefix: header.value_prefix });
+        }
+        for (field, names) in [("from_params", &parameters), ("from_cookies", &cookies)] {
+            if let Some(index) = names.iter().position(String::is_empty) {
+                return Err(ConfigError::new(format!("{at}.{field}[{index}]"), "empty"));
+            }
+        }
+        places.extend(parameters.into_iter().map(Place::Parameter));
+        places.extend(cookies.into_iter().map(Place::Cookie));
+        if places.is_empty() {
+            places.push(Place::Bearer);
+        }
+        Ok(Self { places })
+    }
+
+    /// The one token; two of them, even equal ones, are refused (RFC 6750 section 2: "Clients MUST NOT use more than
+    /// one method to transmit the token in each request").
+    pub(crate) fn find(&self, headers: &Headers) -> Result<Found, Refusal> {
+        let mut found = None;
+        for place in &self.places {
+            for token in place.tokens(headers) {
+                if found.is_some() {
+                    return Err(Refusal::Ambiguous);
+                }
+                found = Some(Found { token: token?, place: place.clone() });
+            }
+        }
+        found.ok_or(Refusal::Missing)
+    }
+}
+
+impl Place {
+    fn tokens(&self, headers: &Headers) -> Vec<Result<String, Refusal>> {
+        match self {
+            Self::Bearer => values(headers, "authorization").filter_map(bearer).collect(),
+            Self::Header { name, prefix } => values(headers, name).filter_map(|value| after(value, prefix)).collect(),
+            Self::Parameter(name) => {
+                let pairs = values(headers, ":path").flat_map(parameters);
+                pairs.filter(|pair| pair.is_named(name)).map(|pair| pair.value()).collect()
+            }
+            Self::Cookie(name) => values(headers, "cookie")
+                .flat_map(cookies)
+                .filter(|(cookie, _)| cookie == name)
+                .map(|(_, value)| Ok(value))
+                .collect(),
+        }
+    }
+}
+
+fn values<'h>(headers: &'h Headers, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
+    headers.iter().filter(move |(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+}
+
+fn text(value: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(value).map_err(|_| Refusal::Malformed)
+}
+
+/// Nothing for another scheme. A second `Authorization` header of any scheme is refused elsewhere.
+fn bearer(value: &[u8]) -> Option<Result<String, Refusal>> {
+    let text = match text(value) {
+        Ok(text) => text,
+        Err(refusal) => return Some(Err(refusal)),
+    };
+    let (scheme, token) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Ok(token.trim_matches(' ').to_owned()))
+}
+
+fn after(value: &[u8], prefix: &str) -> Option<Result<String, Refusal>> {
+    match text(value) {
+        Ok(text) => text.strip_prefix(prefix).map(|token| Ok(token.trim_matches(' ').to_owned())),
+        Err(refusal) => Some(Err(refusal)),
+    }
+}
+
+/// One `name=value` of a query, as it came.
+struct Pair<'q> {
+    raw: &'q str,
+}
+
+impl Pair<'_> {
+    fn is_named(&self, name: &str) -> bool {
+        let raw = self.raw.split('=').next().unwrap_or_default();
+        raw == name || decode(raw).is_some_and(|decoded| decoded == name)
+    }
+
+    fn value(&self) -> Result<String, Refusal> {
+        self.raw.split_once('=').and_then(|(_, value)| decode(value)).ok_or(Refusal::Malformed)
+    }
+}
+
+fn parameters(path: &[u8]) -> Vec<Pair<'_>> {
+    let query = std::str::from_utf8(path).ok().and_then(|path| path.split_once('?')).map(|(_, query)| query);
+    let query = query.and_then(|query| query.split('#').next()).unwrap_or_default();
+    query.split('&').filter(|raw| !raw.is_empty()).map(|raw| Pair { raw }).collect()
+}
+
+/// RFC 6265 section 4.2.1; the quotes that some clients put around a value are no part of it.
+fn cookies(header: &[u8]) -> Vec<(String, String)> {
+    let Ok(text) = std::str::from_utf8(header) else {
+        return Vec::new();
+    };
+    text.split(';')
+        .filter_map(|one| one.trim().split_once('='))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().trim_matches('"').to_owned()))
+        .collect()
+}
+
+/// What becomes of the request's headers when the tokens in these places are taken out: names to remove, and
+/// headers to set anew.
+pub(crate) fn take_out(places: &[&Place], headers: &Headers) -> (Vec<String>, Vec<(String, String)>) {
+    let mut remove: Vec<String> = Vec::new();
+    let mut set = Vec::new();
+    for place in places {
+        match place {
+            Place::Bearer => remove.push("authorization".into()),
+            Place::Header { name, .. } => remove.push(name.clone()),
+            Place::Parameter(_) | Place::Cookie(_) => {}
+        }
+    }
+    if places.iter().any(|place| matches!(place, Place::Parameter(_))) {
+        set.extend(values(headers, ":path").next().and_then(|path| without_parameters(path, places)));
+    }
+    if places.iter().any(|place| matches!(place, Place::Cookie(_))) {
+        match without_cookies(headers, places) {
+            Some(rest) => set.push(("cookie".into(), rest)),
+            None => remove.push("cookie".into()),
+        }
+    }
+    (remove, set)
+}
+
+fn without_parameters(path: &[u8], places: &[&Place]) -> Option<(String, String)> {
+    let text = std::str::from_utf8(path).ok()?;
+    let (before, _) = text.split_once('?')?;
+    let taken =
+        |pair: &Pair<'_>| places.iter().any(|place| matches!(place, Place::Parameter(name) if pair.is_named(name)));
+    let rest: Vec<&str> = parameters(path).iter().filter(|pair| !taken(pair)).map(|pair| pair.raw).collect();
+    let query = rest.join("&");
+    Some((":path".into(), if query.is_empty() { before.to_owned() } else { format!("{before}?{query}") }))
+}
+
+fn without_cookies(headers: &Headers, places: &[&Place]) -> Option<String> {
+    let taken = |name: &str| places.iter().any(|place| matches!(place, Place::Cookie(cookie) if cookie == name));
+    let kept: Vec<String> = values(headers, "cookie")
+        .filter_map(|header| std::str::from_utf8(header).ok())
+        .flat_map(|text| text.split(';'))
+        .map(str::trim)
+        .filter(|one| !one.is_empty() && !one.split_once('=').is_some_and(|(name, _)| taken(name.trim())))
+        .map(str::to_owned)
+        .collect();
+    if kept.is_empty() { None } else { Some(kept.join("; ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
+        list.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+    }
+
+    fn places(headers: &[(&str, &str)], parameters: &[&str], cookies: &[&str]) -> Places {
+        let header =
+            |(name, prefix): &(&str, &str)| config::JwtHeader { name: (*name).into(), value_prefix: (*prefix).into() };
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Places::new("at", headers.iter().map(header).collect(), owned(parameters), owned(cookies)).unwrap()
+    }
+
+    fn token(places: &Places, list: &[(&str, &str)]) -> Result<String, Refusal> {
+        places.find(&headers(list)).map(|found| found.token)
+    }
+
+    #[test]
+    fn by_default_the_token_is_a_bearer() {
+        let bearer = places(&[], &[], &[]);
+        for spelling in ["Bearer t", "bearer t", "BEARER  t "] {
+            assert_eq!(token(&bearer, &[("authorization", spelling)]), Ok("t".into()), "{spelling}");
+        }
+        for none in ["Basic QQ==", "Bearer", "t"] {
+            assert_eq!(token(&bearer, &[("authorization", none)]), Err(Refusal::Missing), "{none}");
+        }
+        assert_eq!(token(&bearer, &[(":path", "/x?access_token=t")]), Err(Refusal::Missing));
+        let bytes = [("authorization".to_owned(), b"Bearer \xff".to_vec())];
+        assert_eq!(bearer.find(&bytes), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn named_places_replace_the_default() {
+        let all = places(&[("X-Jwt", "jwt=")], &["jwt"], &["session"]);
+        assert_eq!(token(&all, &[("authorization", "Bearer t")]), Err(Refusal::Missing));
+        assert_eq!(token(&all, &[("x-jwt", "jwt=t")]), Ok("t".into()));
+        assert_eq!(token(&all, &[("x-jwt", "t")]), Err(Refusal::Missing));
+        assert_eq!(token(&all, &[(":path", "/x?a=b&jw%74=%74#f")]), Ok("t".into()));
+        assert_eq!(token(&all, &[("cookie", "a=b; session=\"t\"")]), Ok("t".into()));
+        assert_eq!(token(&all, &[(":path", "/x?jwt")]), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn two_tokens_are_refused_wherever_they_stand() {
+        let all = places(&[("x-jwt", "")], &["jwt"], &["session"]);
+        for list in [
+            &[("x-jwt", "t"), ("x-jwt", "t")][..],
+            &[("x-jwt", "t"), (":path", "/?jwt=t")],
+            &[(":path", "/?jwt=t&jwt=u")],
+            &[("cookie", "session=t; session=u")],
+            &[("cookie", "session=t"), ("cookie", "session=u")],
+        ] {
+            assert_eq!(token(&all, list), Err(Refusal::Ambiguous), "{list:?}");
+        }
+        let bearer = places(&[], &[], &[]);
+        assert_eq!(
+            token(&bearer, &[("authorization", "Bearer a"), ("Authorization", "Bearer b")]),
+            Err(Refusal::Ambiguous)
+        );
+    }
+
+    #[test]
+    fn taking_a_token_out_leaves_the_rest_as_it_was() {
+        let request = headers(&[(":path", "/x?a=b&jwt=t&c=d%20e"), ("cookie", "a=b; session=t"), ("cookie", "c=d")]);
+        let parameter = Place::Parameter("jwt".into());
+        let cookie = Place::Cookie("session".into());
+        let (remove, set) = take_out(&[&Place::Bearer, &parameter, &cookie], &request);
+        assert_eq!(remove, ["authorization"]);
+        assert_eq!(set, [(":path".into(), "/x?a=b&c=d%20e".into()), ("cookie".to_owned(), "a=b; c=d".to_owned())]);
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_query_or_cookie_that_was_only_the_token() {
+        let request = headers(&[(":path", "/x?jwt=t"), ("cookie", "session=t")]);
+        let (remove, set) = take_out(&[&Place::Parameter("jwt".into()), &Place::Cookie("session".into())], &request);
+        assert_eq!((remove, set), (vec!["cookie".to_owned()], vec![(":path".to_owned(), "/x".to_owned())]));
+    }
+}
