@@ -17,7 +17,7 @@ create table runners (
 
     state text not null check (state in ('pending', 'active', 'offline', 'deleted')),
     deleted_reason text,
-    -- How far the conversation with GitHub about its secret went: see docs of `provisioning`.
+    -- How far the conversation with GitHub about its secret went: see control-plane/src/operations/provision.rs.
     issuance text not null check (issuance in ('requested', 'unknown', 'issued')),
     -- Start of the newest attempt to have a secret issued.
     requested_at timestamptz not null,

@@ -90,7 +90,7 @@ pub(super) async fn cleanup(arguments: CleanupArgs) -> anyhow::Result<()> {
     let app = app().await?;
     let turn = turn(&app).await?;
     eprintln!("looking at stale runners on GitHub …");
-    let cleaned = jobs::cleanup(&app, &account::origin(), arguments.hours, arguments.dry_run, &turn).await?;
+    let cleaned = jobs::cleanup(&app, &account::origin(), Some(arguments.hours), arguments.dry_run, &turn).await?;
     match arguments.output {
         Output::Json => {
             let runners = cleaned.iter().map(|Cleaned { runner, action }| {

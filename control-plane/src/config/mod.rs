@@ -55,7 +55,7 @@ pub struct JobsConfig {
     /// `RECONCILE_INTERVAL_SECONDS`, 60 unless set.
     pub interval: Duration,
     /// `CLEANUP_STALE_RUNNERS_HOURS`, 24 unless set; 0 leaves runners that are off line alone.
-    pub stale_after_hours: u32,
+    pub stale_after_hours: Option<u32>,
 }
 
 /// What `serve` needs: everything.
@@ -134,9 +134,11 @@ fn read_database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
 fn read_jobs(reader: &mut Reader<'_>) -> Option<JobsConfig> {
     let seconds = reader.or_default("RECONCILE_INTERVAL_SECONDS", "60", "a number of seconds from 1 to 86400");
     let seconds = reader.within("RECONCILE_INTERVAL_SECONDS", seconds, 1..=86_400);
-    let stale_after_hours =
-        reader.or_default("CLEANUP_STALE_RUNNERS_HOURS", "24", "a number of hours; 0 turns it off")?;
-    Some(JobsConfig { interval: Duration::from_secs(seconds?), stale_after_hours })
+    let hours: u32 = reader.or_default("CLEANUP_STALE_RUNNERS_HOURS", "24", "a number of hours; 0 turns it off")?;
+    Some(JobsConfig {
+        interval: Duration::from_secs(seconds?),
+        stale_after_hours: Some(hours).filter(|&hours| hours > 0),
+    })
 }
 
 fn read_verifier(reader: &mut Reader<'_>) -> Option<Verifier> {

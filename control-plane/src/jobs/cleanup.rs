@@ -40,17 +40,17 @@ pub struct Cleaned {
     pub action: Action,
 }
 
-/// Looks at every runner that seems abandoned, `hours` being the limit for those off line.
+/// Looks at every runner that seems abandoned; `hours` is the limit for those off line, which stay if there is none.
 pub async fn cleanup(
     app: &App,
     origin: &Origin,
-    hours: u32,
+    hours: Option<u32>,
     dry_run: bool,
     _turn: &Turn,
 ) -> Result<Vec<Cleaned>, OperationError> {
     let now = app.clock.now();
-    let offline = before(now, TimeDelta::hours(i64::from(hours)));
-    let stale = runners::stale(&mut *app.connection().await?, before(now, EXPIRY_RESERVE), Some(offline)).await?;
+    let offline = hours.map(|hours| before(now, TimeDelta::hours(i64::from(hours))));
+    let stale = runners::stale(&mut *app.connection().await?, before(now, EXPIRY_RESERVE), offline).await?;
     let mut cleaned = Vec::with_capacity(stale.len());
     for runner in stale {
         let action = match one(app, origin, &runner, dry_run).await {

@@ -75,10 +75,7 @@ async fn round(app: &App, config: JobsConfig) -> Result<(), OperationError> {
 
 async fn do_all(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
     let reconciled = reconcile(app, &Origin::local(Actor::System("reconcile")), turn).await;
-    if config.stale_after_hours > 0 {
-        let origin = Origin::local(Actor::System("cleanup"));
-        cleanup(app, &origin, config.stale_after_hours, false, turn).await?;
-    }
+    cleanup(app, &Origin::local(Actor::System("cleanup")), config.stale_after_hours, false, turn).await?;
     idempotency::prune(&mut *app.connection().await?, app.clock.now()).await?;
     let summary = reconciled?;
     tracing::debug!(?summary, "a round of jobs is done");

@@ -1,0 +1,177 @@
+//! Whatever is lost between here and GitHub, nothing is left over and nothing goes unrecorded.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::PgPool;
+use testkit::github::{Endpoint, Fault};
+
+use crate::MIGRATIONS;
+use crate::world::World;
+
+/// After this long an attempt counts as interrupted.
+const SETTLED: Duration = Duration::from_mins(2);
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn what_github_made_without_an_answer_is_found_and_deleted(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let faults = [
+        Fault::AfterCommit(500),
+        Fault::AfterCommit(502),
+        Fault::HangAfterCommit(Duration::from_secs(4)),
+        Fault::CutOff,
+        Fault::Body("<html>".to_owned()),
+    ];
+    for (number, fault) in faults.into_iter().enumerate() {
+        let name = format!("jit-{number}");
+        world.github.inject(Endpoint::JitConfig, fault.clone(), 1);
+        let answer = world.provision("alice", json!({"runner_name": name, "mode": "jit"})).await?;
+        assert_eq!((answer.status, answer.problem()), (504, "provision-outcome-unknown"), "{fault:?}");
+        assert_eq!(world.state(&name).await?.0, "pending");
+        assert!(world.github.runner(&name).is_some(), "GitHub did it");
+    }
+    world.reconcile().await?;
+    assert_eq!(world.github.runners().len(), 5, "too early: an attempt could still be under way");
+    world.advance_here(SETTLED)?;
+    assert_eq!(world.reconcile().await?.resolved, 5);
+    assert!(world.github.runners().is_empty());
+    for number in 0..5 {
+        let interrupted = ("deleted".to_owned(), Some("provision-interrupted".to_owned()));
+        assert_eq!(world.state(&format!("jit-{number}")).await?, interrupted);
+    }
+    let unknown = world.events().await?.iter().filter(|event| *event == "provision.unknown unknown").count();
+    assert_eq!(unknown, 5);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn nothing_is_asked_twice_by_itself(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    for endpoint in [Endpoint::JitConfig, Endpoint::RegistrationToken] {
+        let mode = if endpoint == Endpoint::JitConfig { "jit" } else { "registration-token" };
+        world.github.inject(endpoint, Fault::BeforeCommit(503), 1);
+        let answer = world.provision("alice", json!({"runner_name": mode, "mode": mode})).await?;
+        assert_eq!(answer.status, 504);
+        assert_eq!(world.github.count(endpoint), 1);
+    }
+    world.advance_here(SETTLED)?;
+    assert_eq!(world.reconcile().await?.resolved, 2);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_lost_answer_can_be_asked_for_again_with_the_same_key(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    world.github.inject(Endpoint::JitConfig, Fault::AfterCommit(500), 1);
+    let body = json!({"runner_name": "a", "mode": "jit"});
+    assert_eq!(world.provision_with_key("alice", "k", body.clone()).await?.status, 504);
+    let orphan = world.github.runner("a").map(|runner| runner.id);
+    let again = world.provision_with_key("alice", "k", body).await?;
+    assert_eq!(again.status, 201, "{again:?}");
+    assert_ne!(world.github.runner("a").map(|runner| runner.id), orphan);
+    assert_eq!(world.github.runners().len(), 1);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn somebody_elses_runner_is_not_taken_for_the_lost_one(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let theirs = world.github.add_runner("acme-partners", "a", &["self-hosted"]);
+    world.github.inject(Endpoint::JitConfig, Fault::BeforeCommit(500), 1);
+    let answer = world.provision("alice", json!({"runner_name": "a", "mode": "jit"})).await?;
+    assert_eq!(answer.status, 504);
+    world.advance_here(SETTLED)?;
+    world.reconcile().await?;
+    assert_eq!(world.github.runner("a").map(|runner| runner.id), Some(theirs));
+    assert_eq!(world.state("a").await?.0, "deleted");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn without_records_github_is_not_asked(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    pool.close().await;
+    let answer = world.provision("alice", json!({"runner_name": "a"})).await?;
+    assert_eq!((answer.status, answer.problem()), (503, "database-unavailable"));
+    assert!(!answer.header("retry-after").is_empty());
+    assert_eq!(world.github.count(Endpoint::Any), 0);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_secret_that_can_not_be_recorded_is_not_given_out(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    // From now on the log refuses exactly the entry that must precede the answer.
+    sqlx::query("alter table audit_log add constraint broken check (event <> 'provision.issued') not valid")
+        .execute(&pool)
+        .await?;
+    let answer = world.provision("alice", json!({"runner_name": "a", "mode": "jit"})).await?;
+    assert_eq!((answer.status, answer.problem()), (500, "internal"));
+    assert!(answer.body.get("encoded_jit_config").is_none());
+    assert_eq!(world.github.runners().len(), 1, "GitHub had issued it");
+
+    world.advance_here(SETTLED)?;
+    world.reconcile().await?;
+    assert!(world.github.runners().is_empty());
+    assert_eq!(world.state("a").await?.1.as_deref(), Some("provision-interrupted"));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_client_that_hangs_up_leaves_no_half_done_provision(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    world.github.inject(Endpoint::RegistrationToken, Fault::HangAfterCommit(Duration::from_millis(800)), 1);
+    let request = world.request("alice", reqwest::Method::POST, "/api/v1/runners/provision")?;
+    let request = request.json(&json!({"runner_name": "a"})).timeout(Duration::from_millis(300));
+    assert!(world.send(request).await.is_err());
+    world.app.tasks.close();
+    world.app.tasks.wait().await;
+    assert!(world.events().await?.contains(&"provision.issued success".to_owned()));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_repeat_that_is_lost_leaves_the_first_token_in_force(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let body = json!({"runner_name": "a"});
+    let first = world.provision_with_key("alice", "k", body.clone()).await?;
+    world.github.inject(Endpoint::RegistrationToken, Fault::AfterCommit(500), 1);
+    assert_eq!(world.provision_with_key("alice", "k", body).await?.status, 504);
+    world.advance_here(SETTLED)?;
+    world.reconcile().await?;
+    let mut machine = world.github.machine().run_command(first.text("configuration_command")?).await?;
+    machine.go_online().await?;
+    world.reconcile().await?;
+    assert_eq!(world.state("a").await?.0, "active");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_repeat_that_is_lost_leaves_no_second_runner(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let body = json!({"runner_name": "a", "mode": "jit"});
+    assert_eq!(world.provision_with_key("alice", "k", body.clone()).await?.status, 201);
+    world.github.inject(Endpoint::JitConfig, Fault::AfterCommit(500), 1);
+    assert_eq!(world.provision_with_key("alice", "k", body).await?.status, 504);
+    assert_eq!(world.github.runners().len(), 1, "the first was replaced by one that nobody can start");
+    world.advance_here(SETTLED)?;
+    world.reconcile().await?;
+    assert!(world.github.runners().is_empty());
+    assert_eq!(world.state("a").await?.1.as_deref(), Some("provision-interrupted"));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_runner_is_not_deleted_while_its_secret_is_being_asked_for(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    world.github.inject(Endpoint::RegistrationToken, Fault::HangBeforeCommit(Duration::from_millis(800)), 1);
+    let provision = world.provision("alice", json!({"runner_name": "a"}));
+    let delete = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        world.call("alice", reqwest::Method::DELETE, "/api/v1/runners/a").await
+    };
+    let (provisioned, deleted) = tokio::try_join!(provision, delete)?;
+    assert_eq!((deleted.status, deleted.problem()), (409, "provision-in-progress"));
+    assert_eq!(provisioned.status, 201);
+    Ok(())
+}

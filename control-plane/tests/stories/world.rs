@@ -1,0 +1,201 @@
+//! A service with everything around it, and its callers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use chrono::TimeDelta;
+use control_plane::audit::{Actor, Origin};
+use control_plane::clock::Clock;
+use control_plane::config::GithubConfig;
+use control_plane::http::{Web, router};
+use control_plane::jobs::{self, Cleaned, Summary};
+use control_plane::operations::App;
+use http::HeaderMap;
+use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, Identity, KeyPair, Principal, Signer, Verifier, headers};
+use octocrab::jsonwebtoken::EncodingKey;
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Map, Value, json};
+use sqlx::PgPool;
+use testkit::github::{self, FakeGithub, ORGANIZATION};
+use tokio::net::TcpListener;
+use tokio::sync::OnceCell;
+
+/// How long the service waits for GitHub: short, for stories in which it does not answer.
+pub(crate) const GITHUB_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const ISSUER: &str = "https://idp.example.com";
+
+/// Making an RSA key takes long; one is enough for all stories of a process.
+static APP_KEY: OnceCell<String> = OnceCell::const_new();
+
+pub(crate) struct World {
+    pub(crate) app: Arc<App>,
+    pub(crate) github: FakeGithub,
+    pub(crate) clock: Clock,
+    pub(crate) pool: PgPool,
+    pub(crate) base: String,
+    /// The public half of the edge's key.
+    pub(crate) public_pem: String,
+    signer: Signer,
+    client: Client,
+}
+
+/// An answer of the API.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    /// The last part of a problem's `type`; empty if it is no problem.
+    pub(crate) fn problem(&self) -> &str {
+        self.body
+            .get("type")
+            .and_then(Value::as_str)
+            .and_then(|kind| kind.strip_prefix("/problems/"))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn text(&self, member: &str) -> anyhow::Result<&str> {
+        self.body.get(member).and_then(Value::as_str).with_context(|| format!("no text {member} in {}", self.body))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl World {
+    pub(crate) async fn new(pool: PgPool) -> anyhow::Result<Self> {
+        Self::with(pool, |_| ()).await
+    }
+
+    /// A world whose configuration of GitHub's client is changed first.
+    pub(crate) async fn with(pool: PgPool, change: impl FnOnce(&mut GithubConfig)) -> anyhow::Result<Self> {
+        let github = start_github().await?;
+        let clock = Clock::manual(Clock::system().now());
+        let mut config = GithubConfig {
+            app_id: github.app_id(),
+            installation_id: github.installation_id(),
+            private_key: EncodingKey::from_rsa_pem(github.app_private_key_pem().as_bytes())?,
+            default_target: format!("org:{ORGANIZATION}").parse()?,
+            default_group_id: 1,
+            api_url: github.base_url().to_owned(),
+            web_url: github.base_url().to_owned(),
+            timeout: GITHUB_TIMEOUT,
+        };
+        change(&mut config);
+        let app = App::new(pool.clone(), config, clock.clone())?;
+        let pair = KeyPair::generate()?;
+        let verifier = Verifier::new(&pair.public_pem, DEFAULT_AUDIENCE)?;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let base = format!("http://{}", listener.local_addr()?);
+        tokio::spawn(axum::serve(listener, router(Web::new(Arc::clone(&app), verifier))).into_future());
+        let signer = Signer::new(&pair.private_pem, DEFAULT_GATEWAY, DEFAULT_AUDIENCE)?;
+        Ok(Self { app, github, clock, pool, base, public_pem: pair.public_pem, signer, client: Client::new() })
+    }
+
+    /// The assertion that the edge would send for a caller of this name.
+    pub(crate) fn assertion(&self, subject: &str) -> anyhow::Result<String> {
+        let identity = Identity {
+            principal: Principal { issuer: ISSUER.to_owned(), subject: subject.to_owned() },
+            name: format!("{subject}@example.com"),
+            claims: Map::new(),
+            token_sha256: "ab".repeat(32),
+        };
+        Ok(self.signer.sign(&identity, self.clock.unix_seconds(), 60)?)
+    }
+
+    /// A request without any identity.
+    pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    /// A request as the edge would pass it on.
+    pub(crate) fn request(&self, subject: &str, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
+        Ok(self.anonymous(method, path).header(headers::ASSERTION, self.assertion(subject)?))
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Answer> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let text = response.text().await?;
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).context(text)? };
+        Ok(Answer { status, headers, body })
+    }
+
+    pub(crate) async fn call(&self, subject: &str, method: Method, path: &str) -> anyhow::Result<Answer> {
+        self.send(self.request(subject, method, path)?).await
+    }
+
+    pub(crate) async fn get(&self, subject: &str, path: &str) -> anyhow::Result<Answer> {
+        self.call(subject, Method::GET, path).await
+    }
+
+    pub(crate) async fn provision(&self, subject: &str, body: Value) -> anyhow::Result<Answer> {
+        let request = self.request(subject, Method::POST, "/api/v1/runners/provision")?;
+        self.send(request.json(&body)).await
+    }
+
+    pub(crate) async fn provision_with_key(&self, subject: &str, key: &str, body: Value) -> anyhow::Result<Answer> {
+        let request = self.request(subject, Method::POST, "/api/v1/runners/provision")?;
+        self.send(request.header("idempotency-key", key).json(&body)).await
+    }
+
+    /// A runner of this name by registration token, with a machine that is on line.
+    pub(crate) async fn running(&self, subject: &str, name: &str) -> anyhow::Result<github::RunnerMachine> {
+        let body = json!({"runner_name": name, "ephemeral": false});
+        let answer = self.provision(subject, body).await?;
+        ensure!(answer.status == 201, "{answer:?}");
+        let mut machine = self.github.machine().run_command(answer.text("configuration_command")?).await?;
+        machine.go_online().await?;
+        Ok(machine)
+    }
+
+    /// A round of the comparison with GitHub.
+    pub(crate) async fn reconcile(&self) -> anyhow::Result<Summary> {
+        let turn = jobs::wait_for_turn(&self.app).await?;
+        let summary = jobs::reconcile(&self.app, &Origin::local(Actor::System("reconcile")), &turn).await;
+        turn.release_now().await?;
+        Ok(summary?)
+    }
+
+    pub(crate) async fn cleanup(&self, hours: Option<u32>, dry_run: bool) -> anyhow::Result<Vec<Cleaned>> {
+        let turn = jobs::wait_for_turn(&self.app).await?;
+        let origin = Origin::local(Actor::Admin("root".to_owned()));
+        let cleaned = jobs::cleanup(&self.app, &origin, hours, dry_run, &turn).await;
+        turn.release_now().await?;
+        Ok(cleaned?)
+    }
+
+    /// Lets time pass here, though not at GitHub.
+    pub(crate) fn advance_here(&self, by: Duration) -> anyhow::Result<()> {
+        self.clock.advance(TimeDelta::from_std(by)?);
+        Ok(())
+    }
+
+    /// State and reason of the newest runner of this name, as recorded.
+    pub(crate) async fn state(&self, name: &str) -> anyhow::Result<(String, Option<String>)> {
+        let query = "select state, deleted_reason from runners where name = $1 order by id desc limit 1";
+        Ok(sqlx::query_as(query).bind(name).fetch_one(&self.pool).await?)
+    }
+
+    /// Events and outcomes in the order in which they were recorded.
+    pub(crate) async fn events(&self) -> anyhow::Result<Vec<String>> {
+        let query = "select event || ' ' || outcome from audit_log order by id";
+        Ok(sqlx::query_scalar(query).fetch_all(&self.pool).await?)
+    }
+}
+
+async fn start_github() -> anyhow::Result<FakeGithub> {
+    let config = || github::GithubConfig { limits: github::Limits::NONE, ..github::GithubConfig::default() };
+    let key = APP_KEY
+        .get_or_try_init(|| async {
+            let first = FakeGithub::start(config()).await?;
+            anyhow::Ok(first.app_private_key_pem().to_owned())
+        })
+        .await?;
+    FakeGithub::start(github::GithubConfig { app_private_key_pem: Some(key.clone()), ..config() }).await
+}
