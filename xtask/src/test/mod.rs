@@ -125,8 +125,9 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     if tally.ran() == 0 {
         bail!("no test was run");
     }
-    if !succeeded {
-        bail!("{} tests failed, or did not compile", tally.failed());
+    match tally.failed() {
+        0 if succeeded => Ok(()),
+        0 => bail!("the tests did not compile, or one of their programs crashed"),
+        failed => bail!("{failed} tests failed"),
     }
-    Ok(())
 }

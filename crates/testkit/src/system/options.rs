@@ -28,6 +28,8 @@ pub struct SystemOptions {
     pub envoy_template: String,
     /// Envoy's worker threads.
     pub envoy_concurrency: u32,
+    /// Wait until the filter has the issuer's keys; not for an issuer that gives none.
+    pub wait_for_keys: bool,
 }
 
 impl Default for SystemOptions {
@@ -41,6 +43,7 @@ impl Default for SystemOptions {
             control_plane: Vec::new(),
             envoy_template: TEMPLATE.to_owned(),
             envoy_concurrency: 1,
+            wait_for_keys: true,
         }
     }
 }

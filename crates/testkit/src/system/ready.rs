@@ -13,10 +13,11 @@ use super::process::MOMENT;
 
 const AT_MOST: Duration = Duration::from_mins(1);
 
-/// Waits until the edge answers `/health` through the filter and has the issuer's keys: before, it answers 503.
-pub(super) async fn until_ready(edge_url: &str, believed: &Issuer, workers: u32) -> anyhow::Result<()> {
+/// Waits until the edge answers `/health` through the filter and, if an issuer is given, has its keys: before, it
+/// answers 503.
+pub(super) async fn until_ready(edge_url: &str, keys_of: Option<&Issuer>, workers: u32) -> anyhow::Result<()> {
     let started = Instant::now();
-    let unsigned = unsigned_token(believed);
+    let unsigned = keys_of.map(unsigned_token);
     // A connection goes to any of the workers, and each has its own copy of the keys.
     let enough = if workers > 1 { workers.saturating_mul(4) } else { 1 };
     let mut in_a_row = 0;
@@ -24,7 +25,10 @@ pub(super) async fn until_ready(edge_url: &str, believed: &Issuer, workers: u32)
         // A new client makes a new connection.
         let client = Client::builder().no_proxy().build()?;
         let healthy = status(client.get(format!("{edge_url}/health"))).await;
-        let judged = status(client.get(format!("{edge_url}/api/v1/runners")).bearer_auth(&unsigned)).await;
+        let judged = match &unsigned {
+            Some(token) => status(client.get(format!("{edge_url}/api/v1/runners")).bearer_auth(token)).await,
+            None => Some(StatusCode::UNAUTHORIZED),
+        };
         let ready = healthy == Some(StatusCode::OK) && judged == Some(StatusCode::UNAUTHORIZED);
         in_a_row = if ready { in_a_row.saturating_add(1) } else { 0 };
         if !ready && started.elapsed() > AT_MOST {

@@ -64,9 +64,10 @@ impl System {
             concurrency: options.envoy_concurrency,
         };
         let envoy = Envoy::start(&envoy, &scope).await?;
-        let ready = until_ready(envoy.edge_url(), &believed, options.envoy_concurrency).await;
+        let keys_of = options.wait_for_keys.then_some(&believed);
+        let ready = until_ready(envoy.edge_url(), keys_of, options.envoy_concurrency).await;
         ready.with_context(|| shown(&scope))?;
-        tracing::info!("Envoy is up; the filter has the issuer's keys");
+        tracing::info!("Envoy is up, with the filter");
         Ok(Self { envoy, control_plane, cli, database, postgres, github, issuer, identity, believed, scope })
     }
 

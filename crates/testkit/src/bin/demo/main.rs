@@ -10,7 +10,7 @@ use std::io::{Write as _, stderr, stdout};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Parser;
 use testkit::system::{System, SystemOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,7 +50,8 @@ async fn main() -> ExitCode {
     // Whatever ends the demo also ends a start that is still under way.
     let outcome = tokio::select! {
         outcome = demo(&arguments) => outcome,
-        () = asked_to_end() => Ok(()),
+        // Of a round trip that was not waited for nobody can say that it worked.
+        () = asked_to_end() => if arguments.once { Err(anyhow!("interrupted")) } else { Ok(()) },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
