@@ -1,1 +1,9 @@
-//! Whole-system tests.
+//! The whole system under test: real Envoy with the real module, real Postgres, the real binary; around them the
+//! fake GitHub with its state, the dev issuer and the certified one.
+
+mod edge;
+mod forged;
+mod journey;
+mod keys;
+mod refused;
+mod support;
