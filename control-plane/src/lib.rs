@@ -6,6 +6,7 @@
 //! interrupted. [`cli`] is what an administrator types.
 
 pub mod audit;
+mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 
+use crate::causes::causes;
+
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("GitHub{at}: {kind}", at = if *.before_call { ", before the call, at the App's token" } else { "" })]
@@ -105,9 +107,9 @@ impl GithubError {
             }
             octocrab::Error::JWT { source, .. } => Kind::Credentials(format!("the key can't sign: {source}")),
             octocrab::Error::Service { source, .. } if was_refused(source.as_ref()) => {
-                Kind::Unreachable(chain(source.as_ref()))
+                Kind::Unreachable(causes(source.as_ref()))
             }
-            other => Kind::AnswerLost(chain(&other)),
+            other => Kind::AnswerLost(causes(&other)),
         };
         Self { kind, before_call: false }
     }
@@ -147,13 +149,6 @@ fn was_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| error.source()).any(|error| {
         error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused)
     })
-}
-
-/// An error with its causes, in one line. octocrab's own text is often a single word.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes: Vec<String> =
-        std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
-    causes.join(": ")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::causes::causes;
 use crate::github::{GithubError, Kind};
 use crate::operations::OperationError;
 
@@ -61,6 +62,11 @@ impl ApiError {
 
 fn of_operation(error: &OperationError) -> Problem {
     match error {
+        OperationError::Github(error) => of_github(error),
+        OperationError::Database(error) => of_database(error),
+        OperationError::Transition(_) | OperationError::Target(_) | OperationError::Internal(_) => {
+            Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
         OperationError::Invalid(detail) => Problem::new(400, "invalid-request", "Invalid request").detail(detail),
         OperationError::Denied(reasons) => {
             Problem::new(403, "denied-by-policy", "Denied by policy").detail(&reasons.join("; "))
@@ -93,11 +99,6 @@ fn of_operation(error: &OperationError) -> Problem {
                 "GitHub did not answer, so it is unknown whether the runner was registered; nothing was handed out. \
                  Repeat with the same Idempotency-Key, or with another name; what is left over is cleaned up.",
             )
-        }
-        OperationError::Github(error) => of_github(error),
-        OperationError::Database(error) => of_database(error),
-        OperationError::Transition(_) | OperationError::Target(_) | OperationError::Internal(_) => {
-            Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
         }
     }
 }
@@ -204,11 +205,11 @@ impl IntoResponse for ApiError {
     /// The frame around each request writes the body, for it knows the request's id.
     fn into_response(self) -> Response {
         let problem = self.problem();
-        let causes = causes(&self);
+        let cause = causes(&self);
         if problem.status.is_server_error() {
-            tracing::error!(problem = problem.slug, causes, "request failed");
+            tracing::error!(problem = problem.slug, cause, "request failed");
         } else {
-            tracing::info!(problem = problem.slug, causes, "request refused");
+            tracing::info!(problem = problem.slug, cause, "request refused");
         }
         let mut response = problem.status.into_response();
         if let Some(wait) = problem.retry_after {
@@ -220,10 +221,4 @@ impl IntoResponse for ApiError {
         response.extensions_mut().insert(problem);
         response
     }
-}
-
-fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let texts: Vec<String> =
-        std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
-    texts.join(": ")
 }

@@ -5,6 +5,7 @@ mod command;
 mod deprovision;
 mod error;
 mod lifecycle;
+mod outcome;
 mod provision;
 mod read;
 mod refresh;

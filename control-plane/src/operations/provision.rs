@@ -11,21 +11,20 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
 use tracing::Instrument as _;
 
-use super::{App, Caller, OperationError, attempt, delete};
+use super::attempt::Secret;
+use super::{App, Caller, OperationError, attempt, outcome};
 use crate::audit::{Entry, Event, Outcome};
 use crate::clock::random_suffix;
-use crate::operations::attempt::Secret;
 use crate::policy::{self, NameChoice, ProvisionRequest, Wish};
-use crate::runner::{DeletedReason, Issuance, State};
+use crate::runner::{Issuance, State};
 use crate::store::cache;
 use crate::store::idempotency::{self, Known};
-use crate::store::runners::{self, Issued, Runner};
+use crate::store::runners::{self, Runner};
 
 /// How often a random end of a name is drawn anew; with 32 random bits once is nearly always enough.
 const MAX_DRAWS: usize = 3;
@@ -52,10 +51,10 @@ pub struct Provisioned {
 }
 
 /// An attempt whose intent is committed.
-struct Begun {
-    runner: Runner,
+pub(super) struct Begun {
+    pub(super) runner: Runner,
     /// The runner as an earlier attempt left it.
-    before: Option<Runner>,
+    pub(super) before: Option<Runner>,
 }
 
 /// Has a runner registered. Finishes although the caller goes away, so that the outcome is recorded.
@@ -75,8 +74,8 @@ async fn run(app: Arc<App>, call: ProvisionCall) -> Result<Provisioned, Operatio
         }
     };
     match attempt::ask(&app, &begun.runner, begun.before.as_ref()).await {
-        Ok(secret) => record_issued(&app, &call.caller, begun, secret).await,
-        Err(error) => Err(record_failure(&app, &call.caller, &begun, error).await),
+        Ok(secret) => outcome::issued(&app, &call.caller, begun, secret).await,
+        Err(error) => Err(outcome::failed(&app, &call.caller, &begun, error).await),
     }
 }
 
@@ -221,106 +220,6 @@ fn new_runner(app: &App, caller: &Caller, wish: &Wish) -> Result<Runner, Operati
     })
 }
 
-/// Commits that a secret was issued; only then may it be given out.
-async fn record_issued(
-    app: &App,
-    caller: &Caller,
-    begun: Begun,
-    secret: Secret,
-) -> Result<Provisioned, OperationError> {
-    let now = app.clock.now();
-    let sha256 = secret.sha256();
-    let mut transaction = app.pool.begin().await?;
-    let row = current(&mut transaction, &begun).await?;
-    let details = json!({
-        "mode": begun.runner.mode, "expires_at": secret.expires_at, "github_runner_id": secret.github_runner_id,
-        "secret_sha256": sha256,
-    });
-    let Some(row) = row else {
-        // Somebody ended the runner, or a later attempt overtook this one: the secret goes to nobody.
-        let entry = Entry::new(&caller.origin, Event::ProvisionDiscarded, Outcome::Failure);
-        entry.runner(&begun.runner).details(details).record(&mut transaction, now).await?;
-        transaction.commit().await?;
-        discard(app, &begun.runner, &secret).await;
-        return Err(OperationError::RunnerDeleted);
-    };
-    let issued = Issued { sha256: &sha256, expires_at: secret.expires_at, github_runner_id: secret.github_runner_id };
-    runners::set_issued(&mut transaction, row.id, &issued, now).await?;
-    let entry = Entry::new(&caller.origin, Event::ProvisionIssued, Outcome::Success);
-    entry.runner(&row).details(details).record(&mut transaction, now).await?;
-    transaction.commit().await?;
-    tracing::info!(runner = %row.id, name = row.name, target = row.target, "issued a runner's secret");
-    let github_url = row.target()?.web_url(&app.web_url);
-    Ok(Provisioned { runner: row, secret, github_url })
-}
-
-/// The runner, locked, if it still waits for this very attempt.
-async fn current(conn: &mut PgConnection, begun: &Begun) -> sqlx::Result<Option<Runner>> {
-    let row = runners::lock(conn, begun.runner.id).await?;
-    Ok(row.filter(|row| row.state != State::Deleted && row.requested_at == begun.runner.requested_at))
-}
-
-async fn discard(app: &App, runner: &Runner, secret: &Secret) {
-    let (Some(id), Ok(target)) = (secret.github_runner_id, runner.target()) else { return };
-    if let Err(error) = app.github.delete_runner(&target, id).await {
-        tracing::warn!(runner = %runner.id, github_runner_id = id, %error, "a discarded runner is left on GitHub");
-    }
-}
-
-/// Records a failure as well as can be, and gives the error to answer with. If it can't be recorded, the row stays
-/// `requested`, and reconcile takes it from there.
-async fn record_failure(app: &App, caller: &Caller, begun: &Begun, error: OperationError) -> OperationError {
-    let unknown = matches!(&error, OperationError::Github(error) if !error.is_definite());
-    tracing::warn!(runner = %begun.runner.id, unknown, error = %chain(&error), "no secret was issued");
-    if let Err(failure) = write_failure(app, caller, begun, &error, unknown).await {
-        tracing::error!(runner = %begun.runner.id, error = %chain(&failure), "a failed provision is not recorded");
-    }
-    match error {
-        OperationError::Github(error) if unknown => OperationError::OutcomeUnknown(error),
-        error => error,
-    }
-}
-
-async fn write_failure(
-    app: &App,
-    caller: &Caller,
-    begun: &Begun,
-    error: &OperationError,
-    unknown: bool,
-) -> Result<(), OperationError> {
-    let now = app.clock.now();
-    let mut transaction = app.pool.begin().await?;
-    let Some(row) = current(&mut transaction, begun).await? else { return Ok(()) };
-    let (event, outcome) =
-        if unknown { (Event::ProvisionUnknown, Outcome::Unknown) } else { (Event::ProvisionFailed, Outcome::Failure) };
-    let entry = Entry::new(&caller.origin, event, outcome).runner(&row).reasons([chain(error)]);
-    entry.record(&mut transaction, now).await?;
-    if unknown {
-        runners::set_issuance(&mut transaction, row.id, Issuance::Unknown, now).await?;
-    } else {
-        undo(&mut transaction, caller, begun, &row, now).await?;
-    }
-    transaction.commit().await?;
-    Ok(())
-}
-
-/// GitHub did nothing: a new runner ends, an old one is as it was.
-async fn undo(
-    conn: &mut PgConnection,
-    caller: &Caller,
-    begun: &Begun,
-    row: &Runner,
-    now: DateTime<Utc>,
-) -> Result<(), OperationError> {
-    let Some(before) = &begun.before else {
-        idempotency::release(conn, row.id).await?;
-        return delete(conn, &caller.origin, row, DeletedReason::ProvisionRefused, now).await;
-    };
-    let issuance = if before.issuance == Issuance::Issued { Issuance::Issued } else { Issuance::Unknown };
-    runners::set_issuance(conn, row.id, issuance, now).await?;
-    Ok(())
-}
-
 /// An idempotency key of a caller, with what it came with.
 struct Key {
     sha256: String,
@@ -344,12 +243,4 @@ impl Key {
 /// SHA-256 in lower-case hex.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hex::encode(Sha256::digest(bytes))
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &OperationError) -> String {
-    let first: &dyn std::error::Error = error;
-    let texts: Vec<String> =
-        std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string).collect();
-    texts.join(": ")
 }

@@ -102,3 +102,23 @@ async fn one_process_at_a_time_does_the_jobs(pool: PgPool) -> anyhow::Result<()>
     assert!(control_plane::jobs::try_turn(&world.app).await?.is_some());
     Ok(())
 }
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_runner_that_was_there_before_is_not_adopted(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    let theirs = world.github.add_runner("acme-partners", "a", &[]);
+    world.provision("alice", json!({"runner_name": "a", "ephemeral": false})).await?;
+    // A listing that began before the provision is recorded after it.
+    sqlx::query(
+        "insert into github_runners_cache (target, github_runner_id, name, status, busy, labels, first_seen_at, seen_at)
+        select target, $1, name, 'offline', false, '{}', created_at - interval '1 second', created_at from runners",
+    )
+    .bind(i64::try_from(theirs)?)
+    .execute(&pool)
+    .await?;
+    world.reconcile().await?;
+    assert_eq!(world.state("a").await?.0, "pending");
+    world.call("alice", reqwest::Method::DELETE, "/api/v1/runners/a").await?;
+    assert!(world.github.runner("a").is_some());
+    Ok(())
+}

@@ -1,11 +1,14 @@
 //! Rows of `runners`.
 
+mod changes;
+
+pub use changes::{Issued, begin_attempt, insert, set_deleted, set_issuance, set_issued, set_missing, set_seen};
+
 use chrono::{DateTime, Utc};
 use identity::Principal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::github::RemoteRunner;
 use crate::runner::{DeletedReason, Issuance, Mode, State, Target, TargetError};
 
 /// A runner as recorded. The columns are described in the migration.
@@ -63,33 +66,6 @@ macro_rules! select_runners {
             $(, $argument)*
         )
     };
-}
-
-/// Records the intent to register a runner. False if a live runner of the target has the name.
-pub async fn insert(conn: &mut PgConnection, runner: &Runner) -> sqlx::Result<bool> {
-    let inserted = sqlx::query!(
-        "insert into runners (id, target, name, owner_issuer, owner_subject, owner_name, mode, labels, runner_group_id,
-            ephemeral, disable_update, state, issuance, requested_at, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14)
-        on conflict (target, lower(name)) where state <> 'deleted' do nothing",
-        runner.id,
-        runner.target,
-        runner.name,
-        runner.owner_issuer,
-        runner.owner_subject,
-        runner.owner_name,
-        runner.mode.as_str(),
-        &runner.labels,
-        runner.runner_group_id,
-        runner.ephemeral,
-        runner.disable_update,
-        runner.state.as_str(),
-        runner.issuance.as_str(),
-        runner.requested_at,
-    )
-    .execute(conn)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
 }
 
 /// The runner with this id, locked until the transaction ends.
@@ -177,107 +153,6 @@ pub async fn live_targets(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> 
     sqlx::query_scalar!("select distinct target from runners where state <> 'deleted' order by target")
         .fetch_all(conn)
         .await
-}
-
-/// Starts another attempt to have a secret issued.
-pub async fn begin_attempt(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!("update runners set issuance = 'requested', requested_at = $2, updated_at = $2 where id = $1", id, now)
-        .execute(conn)
-        .await
-        .map(drop)
-}
-
-/// Records how far an attempt went, other than that a secret was issued.
-pub async fn set_issuance(
-    conn: &mut PgConnection,
-    id: Uuid,
-    issuance: Issuance,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!("update runners set issuance = $2, updated_at = $3 where id = $1", id, issuance.as_str(), now)
-        .execute(conn)
-        .await
-        .map(drop)
-}
-
-/// What is recorded of a secret.
-pub struct Issued<'a> {
-    /// SHA-256 of the secret, in lower-case hex.
-    pub sha256: &'a str,
-    /// Until when it can be used.
-    pub expires_at: DateTime<Utc>,
-    /// The runner that GitHub made with it, in just-in-time mode.
-    pub github_runner_id: Option<i64>,
-}
-
-/// Records that a secret was issued.
-pub async fn set_issued(
-    conn: &mut PgConnection,
-    id: Uuid,
-    issued: &Issued<'_>,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update runners set issuance = 'issued', secret_sha256 = $2, secret_expires_at = $3,
-            github_runner_id = coalesce($4, github_runner_id), missing_since = null, updated_at = $5
-        where id = $1",
-        id,
-        issued.sha256,
-        issued.expires_at,
-        issued.github_runner_id,
-        now
-    )
-    .execute(conn)
-    .await
-    .map(drop)
-}
-
-/// Records what GitHub says of a runner, and the state that follows.
-pub async fn set_seen(
-    conn: &mut PgConnection,
-    id: Uuid,
-    remote: &RemoteRunner,
-    state: State,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update runners set github_runner_id = $2, busy = $3, state = $4, updated_at = $5,
-            missing_since = null, offline_since = case when $6 then null else coalesce(offline_since, $5) end
-        where id = $1",
-        id,
-        remote.id,
-        remote.busy,
-        state.as_str(),
-        now,
-        remote.is_online()
-    )
-    .execute(conn)
-    .await
-    .map(drop)
-}
-
-/// Records that a complete listing lacked a runner.
-pub async fn set_missing(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!("update runners set missing_since = $2 where id = $1", id, now).execute(conn).await.map(drop)
-}
-
-/// Records the end of a runner.
-pub async fn set_deleted(
-    conn: &mut PgConnection,
-    id: Uuid,
-    reason: DeletedReason,
-    now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update runners set state = 'deleted', deleted_reason = $2, deleted_at = $3, updated_at = $3, busy = false
-        where id = $1",
-        id,
-        reason.as_str(),
-        now
-    )
-    .execute(conn)
-    .await
-    .map(drop)
 }
 
 /// Which runners an administrator asks for.

@@ -1,0 +1,114 @@
+//! The end of an attempt, committed before anybody hears of it.
+
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sqlx::PgConnection;
+
+use super::attempt::Secret;
+use super::provision::{Begun, Provisioned};
+use super::{App, Caller, OperationError, delete};
+use crate::audit::{Entry, Event, Outcome};
+use crate::causes::causes;
+use crate::runner::{DeletedReason, Issuance, State};
+use crate::store::idempotency;
+use crate::store::runners::{self, Issued, Runner};
+
+/// Commits that a secret was issued; only then may it be given out.
+pub(super) async fn issued(
+    app: &App,
+    caller: &Caller,
+    begun: Begun,
+    secret: Secret,
+) -> Result<Provisioned, OperationError> {
+    let now = app.clock.now();
+    let sha256 = secret.sha256();
+    let mut transaction = app.pool.begin().await?;
+    let row = current(&mut transaction, &begun).await?;
+    let details = json!({
+        "mode": begun.runner.mode, "expires_at": secret.expires_at, "github_runner_id": secret.github_runner_id,
+        "secret_sha256": sha256,
+    });
+    let Some(row) = row else {
+        // Somebody ended the runner, or a later attempt overtook this one: the secret goes to nobody.
+        let entry = Entry::new(&caller.origin, Event::ProvisionDiscarded, Outcome::Failure);
+        entry.runner(&begun.runner).details(details).record(&mut transaction, now).await?;
+        transaction.commit().await?;
+        discard(app, &begun.runner, &secret).await;
+        return Err(OperationError::RunnerDeleted);
+    };
+    let issued = Issued { sha256: &sha256, expires_at: secret.expires_at, github_runner_id: secret.github_runner_id };
+    runners::set_issued(&mut transaction, row.id, &issued, now).await?;
+    let entry = Entry::new(&caller.origin, Event::ProvisionIssued, Outcome::Success);
+    entry.runner(&row).details(details).record(&mut transaction, now).await?;
+    transaction.commit().await?;
+    tracing::info!(runner = %row.id, name = row.name, target = row.target, "issued a runner's secret");
+    let github_url = row.target()?.web_url(&app.web_url);
+    Ok(Provisioned { runner: row, secret, github_url })
+}
+
+/// The runner, locked, if it still waits for this very attempt.
+async fn current(conn: &mut PgConnection, begun: &Begun) -> sqlx::Result<Option<Runner>> {
+    let row = runners::lock(conn, begun.runner.id).await?;
+    Ok(row.filter(|row| row.state != State::Deleted && row.requested_at == begun.runner.requested_at))
+}
+
+async fn discard(app: &App, runner: &Runner, secret: &Secret) {
+    let (Some(id), Ok(target)) = (secret.github_runner_id, runner.target()) else { return };
+    if let Err(error) = app.github.delete_runner(&target, id).await {
+        tracing::warn!(runner = %runner.id, github_runner_id = id, %error, "a discarded runner is left on GitHub");
+    }
+}
+
+/// Records a failure as well as can be, and gives the error to answer with. If it can't be recorded, the row stays
+/// `requested`, and reconcile takes it from there.
+pub(super) async fn failed(app: &App, caller: &Caller, begun: &Begun, error: OperationError) -> OperationError {
+    let unknown = matches!(&error, OperationError::Github(error) if !error.is_definite());
+    tracing::warn!(runner = %begun.runner.id, unknown, error = %causes(&error), "no secret was issued");
+    if let Err(failure) = record_failure(app, caller, begun, &error, unknown).await {
+        tracing::error!(runner = %begun.runner.id, error = %causes(&failure), "a failed provision is not recorded");
+    }
+    match error {
+        OperationError::Github(error) if unknown => OperationError::OutcomeUnknown(error),
+        error => error,
+    }
+}
+
+async fn record_failure(
+    app: &App,
+    caller: &Caller,
+    begun: &Begun,
+    error: &OperationError,
+    unknown: bool,
+) -> Result<(), OperationError> {
+    let now = app.clock.now();
+    let mut transaction = app.pool.begin().await?;
+    let Some(row) = current(&mut transaction, begun).await? else { return Ok(()) };
+    let (event, outcome) =
+        if unknown { (Event::ProvisionUnknown, Outcome::Unknown) } else { (Event::ProvisionFailed, Outcome::Failure) };
+    let entry = Entry::new(&caller.origin, event, outcome).runner(&row).reasons([causes(error)]);
+    entry.record(&mut transaction, now).await?;
+    if unknown {
+        runners::set_issuance(&mut transaction, row.id, Issuance::Unknown, now).await?;
+    } else {
+        undo(&mut transaction, caller, begun, &row, now).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// GitHub did nothing: a new runner ends, an old one is as it was.
+async fn undo(
+    conn: &mut PgConnection,
+    caller: &Caller,
+    begun: &Begun,
+    row: &Runner,
+    now: DateTime<Utc>,
+) -> Result<(), OperationError> {
+    let Some(before) = &begun.before else {
+        idempotency::release(conn, row.id).await?;
+        return delete(conn, &caller.origin, row, DeletedReason::ProvisionRefused, now).await;
+    };
+    let issuance = if before.issuance == Issuance::Issued { Issuance::Issued } else { Issuance::Unknown };
+    runners::set_issuance(conn, row.id, issuance, now).await?;
+    Ok(())
+}
