@@ -74,7 +74,7 @@ async fn a_runner_is_provisioned_registers_is_listed_active_and_is_deleted() -> 
 
     let events = audit(&system).await?;
     let of = |event: &str| {
-        let named = |entry: &&Value| entry.get("event_type").and_then(Value::as_str) == Some(event);
+        let named = |entry: &&Value| entry.get("event").and_then(Value::as_str) == Some(event);
         events.iter().filter(named).count()
     };
     assert_eq!((of("provision.requested"), of("provision.issued")), (2, 2), "{events:#?}");
