@@ -1,7 +1,8 @@
 //! `cargo xtask filter`: the wasm module.
 //!
 //! The ordinary way is rustup's `wasm32-wasip1` target. Where rustup is missing or can't download (closed networks),
-//! Debian's packages hold a compiler, the sources of the standard library and a WASI C library.
+//! Debian's packages hold a compiler, the sources of the standard library and a WASI C library. With
+//! `RTS_FILTER_WITH_DEBIAN=1` the second way is taken at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, test_kill_process};
 
 use crate::progress::step;
 use crate::workspace::Workspace;
@@ -19,6 +20,7 @@ pub(crate) fn directory(workspace: &Workspace, name: &str, fill: impl FnOnce(&Pa
         return Ok(finished);
     }
     let unfinished = workspace.tool(&format!(".{name}.{}", process::id()));
+    remove_leftovers(workspace, name);
     let filled = step(&format!("fetching {name}"), || {
         fs::create_dir_all(&unfinished).with_context(|| format!("could not make {}", unfinished.display()))?;
         fill(&unfinished)
@@ -35,6 +37,20 @@ fn rename(unfinished: &Path, finished: &Path) -> Result<()> {
         // Another process was faster; what it fetched is the same.
         Err(_) if finished.is_dir() => Ok(fs::remove_dir_all(unfinished)?),
         outcome => outcome.with_context(|| format!("could not make {}", finished.display())),
+    }
+}
+
+/// Removes what fetches of the same thing have left that were killed.
+fn remove_leftovers(workspace: &Workspace, name: &str) {
+    let Ok(entries) = fs::read_dir(workspace.target.join("tools")) else { return };
+    for entry in entries.flatten() {
+        let file_name = entry.file_name();
+        let file_name = file_name.to_string_lossy();
+        let id = file_name.strip_prefix(&format!(".{name}.")).and_then(|id| id.parse().ok());
+        if id.and_then(Pid::from_raw).is_some_and(|id| test_kill_process(id).is_err()) {
+            // What can't be removed does no harm but for the space.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -61,6 +77,19 @@ mod tests {
 
         let place = directory(&workspace, "tool-1.0", |place| Ok(fs::write(place.join("whole"), "")?)).unwrap();
         assert!(place.join("whole").is_file() && !place.join("half").exists());
+        fs::remove_dir_all(&workspace.target).unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_fetch_left_is_removed() {
+        let workspace = workspace("killed-fetch");
+        // No process has the highest id.
+        let left = workspace.tool(&format!(".tool-1.0.{}", i32::MAX));
+        let others = workspace.tool(&format!(".tool-2.0.{}", i32::MAX));
+        fs::create_dir_all(&left).unwrap();
+        fs::create_dir_all(&others).unwrap();
+        directory(&workspace, "tool-1.0", |_| Ok(())).unwrap();
+        assert!(!left.exists() && others.exists());
         fs::remove_dir_all(&workspace.target).unwrap();
     }
 
