@@ -82,7 +82,7 @@ pub(crate) fn tick_every(period: Duration) {
 }
 
 /// Starts a fetch; gives the number under which the answer comes.
-pub(crate) fn start(fetch: &Fetch<'_>) -> Result<u32, Status> {
+pub(crate) fn start(fetch: &Fetch<'_>) -> Option<u32> {
     let headers = vec![
         (":method", "GET"),
         (":scheme", fetch.scheme),
@@ -91,7 +91,22 @@ pub(crate) fn start(fetch: &Fetch<'_>) -> Result<u32, Status> {
         ("accept", "application/json"),
         ("user-agent", concat!("oidc-filter/", env!("CARGO_PKG_VERSION"))),
     ];
-    hostcalls::dispatch_http_call(fetch.cluster, headers, None, vec![], fetch.timeout)
+    hostcalls::dispatch_http_call(fetch.cluster, headers, None, vec![], fetch.timeout).ok()
+}
+
+/// A record in the data that the workers share, and its version.
+pub(crate) fn shared(name: &str) -> (Option<Vec<u8>>, Option<u32>) {
+    hostcalls::get_shared_data(name).unwrap_or_default()
+}
+
+/// Writes a record, if nobody has since this version. Without shared data every worker is on its own.
+pub(crate) fn share(name: &str, value: &[u8], version: Option<u32>) -> bool {
+    !matches!(hostcalls::set_shared_data(name, Some(value), version), Err(Status::CasMismatch))
+}
+
+/// Writes the first version of a record; whether the host keeps it.
+pub(crate) fn share_first(name: &str, value: &[u8]) -> bool {
+    share(name, value, None) && shared(name).1.is_some()
 }
 
 /// A header of the answer to a fetch, when it is text.

@@ -1,7 +1,9 @@
 //! The proxy-wasm shell around `authn`: callbacks become calls, answers become host calls. It decides nothing.
 #![expect(missing_docs, reason = "the SDK's macro makes an undocumented entry point; nothing else is public")]
 
+mod fetching;
 mod host;
+mod metrics;
 mod root;
 mod state;
 mod stream;

@@ -6,7 +6,9 @@ use std::rc::Rc;
 
 use authn::{Admission, Ask, Changes, Check, ConfigError, Denied, Gate, KeySource, Memory, Refusal};
 
+use crate::fetching::Fetching;
 use crate::host::{self, Headers};
+use crate::metrics::Metrics;
 
 /// More paused requests than this are refused: they hold memory, and a caller can make them.
 const MOST_WAITING: usize = 1000;
@@ -19,8 +21,10 @@ pub(crate) type Shared = Rc<RefCell<Option<State>>>;
 /// The configured gate with its keys and the requests that wait for some.
 pub(crate) struct State {
     pub(crate) gate: Gate,
-    pub(crate) sources: Vec<KeySource>,
+    sources: Vec<KeySource>,
     memory: Memory,
+    metrics: Metrics,
+    fetching: Fetching,
     waiting: BTreeMap<u32, Waiting>,
 }
 
@@ -44,32 +48,60 @@ impl State {
     pub(crate) fn new(gate: Gate) -> Result<Self, ConfigError> {
         let sources = gate.providers().iter().map(authn::Provider::key_source).collect::<Result<_, _>>()?;
         let memory = Memory::new(gate.providers());
-        Ok(Self { gate, sources, memory, waiting: BTreeMap::new() })
+        Ok(Self {
+            gate,
+            sources,
+            memory,
+            metrics: Metrics::define(),
+            fetching: Fetching::default(),
+            waiting: BTreeMap::new(),
+        })
     }
 
     /// Decides about a request; one that lacks a key may wait for it.
     pub(crate) fn decide(&mut self, id: u32, headers: &Headers) -> Next {
         let check = match self.gate.admit(headers) {
-            Ok(Admission::Public) => return Next::Continue(Changes::default()),
+            Ok(Admission::Public) => {
+                self.metrics.public();
+                return Next::Continue(Changes::default());
+            }
             Ok(Admission::Check(check)) => check,
-            Err(_) if self.gate.shadow => return Next::Continue(Changes::default()),
-            Err(refusal) => return Next::Deny(refusal),
+            Err(refusal) => return self.deny(refusal),
         };
-        match self.judge(&check) {
-            Ok(changes) => Next::Continue(changes),
+        match self.evaluate(&check) {
+            Ok(changes) => self.allow(changes),
+            Err(denied) if self.gate.shadow => self.deny(denied.refusal),
             Err(denied) => self.wait_or_deny(id, check, headers, &denied),
         }
     }
 
-    /// Judges a request's tokens with the keys that there are. In shadow mode every request passes unchanged.
-    pub(crate) fn judge(&mut self, check: &Check) -> Result<Changes, Denied> {
-        let judged = self.gate.judge(check, &self.sources, &mut self.memory, host::millis(host::now()));
-        if self.gate.shadow { Ok(Changes::default()) } else { judged }
+    /// Decides again about a request that waited.
+    pub(crate) fn decide_again(&mut self, check: &Check) -> Next {
+        match self.evaluate(check) {
+            Ok(changes) => self.allow(changes),
+            Err(denied) => self.deny(denied.refusal),
+        }
+    }
+
+    fn evaluate(&mut self, check: &Check) -> Result<Changes, Denied> {
+        self.gate.judge(check, &self.sources, &mut self.memory, host::millis(host::now()))
+    }
+
+    /// In shadow mode the upstream is told nothing.
+    fn allow(&self, changes: Changes) -> Next {
+        self.metrics.allowed();
+        Next::Continue(if self.gate.shadow { Changes::default() } else { changes })
+    }
+
+    /// In shadow mode a refusal is counted and the request passes.
+    fn deny(&self, refusal: Refusal) -> Next {
+        self.metrics.denied(refusal, self.gate.shadow);
+        if self.gate.shadow { Next::Continue(Changes::default()) } else { Next::Deny(refusal) }
     }
 
     fn wait_or_deny(&mut self, id: u32, check: Check, headers: &Headers, denied: &Denied) -> Next {
         if self.waiting.len() >= MOST_WAITING {
-            return Next::Deny(denied.refusal);
+            return self.deny(denied.refusal);
         }
         let now = host::millis(host::now());
         let mut providers = Vec::new();
@@ -81,9 +113,10 @@ impl State {
             }
         }
         if providers.is_empty() {
-            return Next::Deny(denied.refusal);
+            return self.deny(denied.refusal);
         }
         let request_id = host::header(headers, "x-request-id").map(<[u8]>::to_vec);
+        self.metrics.waited();
         self.waiting.insert(id, Waiting { check, request_id, providers, until: now.saturating_add(LONGEST_WAIT) });
         Next::Wait
     }
@@ -93,14 +126,22 @@ impl State {
         self.waiting.remove(&id);
     }
 
-    /// Takes out the requests that waited for this provider's keys.
-    pub(crate) fn take_waiting_for(&mut self, provider: usize) -> BTreeMap<u32, Waiting> {
-        self.take(|waiting| waiting.providers.contains(&provider))
+    /// Looks after keys that are due and requests that have waited long enough. Gives the requests to decide again
+    /// about, and whether to look again soon.
+    pub(crate) fn tick(&mut self) -> (BTreeMap<u32, Waiting>, bool) {
+        let round = self.fetching.look(&self.gate, &mut self.sources, &self.metrics);
+        let now = host::millis(host::now());
+        self.metrics.looked_up(self.memory.take_counts());
+        self.metrics.keys(&self.sources, now);
+        let due =
+            |waiting: &Waiting| now >= waiting.until || round.settled.iter().any(|one| waiting.providers.contains(one));
+        (self.take(due), round.following)
     }
 
-    /// Takes out the requests that have waited long enough.
-    pub(crate) fn take_overdue(&mut self, now: u64) -> BTreeMap<u32, Waiting> {
-        self.take(|waiting| now >= waiting.until)
+    /// Takes the answer to a fetch. Gives the requests to decide again about.
+    pub(crate) fn answered(&mut self, number: u32, body_size: usize) -> BTreeMap<u32, Waiting> {
+        let answered = self.fetching.answered(number, body_size, &self.gate, &mut self.sources, &self.metrics);
+        answered.map_or_else(BTreeMap::new, |provider| self.take(|waiting| waiting.providers.contains(&provider)))
     }
 
     fn take(&mut self, which: impl Fn(&Waiting) -> bool) -> BTreeMap<u32, Waiting> {

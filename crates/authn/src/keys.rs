@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::jwk::{DEFAULT_LIMITS, KeySet, KeySetError, KeySetLimits};
+use crate::sharing::SharedKeys;
 
 /// How long an answer without `Cache-Control` counts, unless configured.
 const DEFAULT_CACHE: Duration = Duration::from_mins(10);
@@ -186,6 +187,26 @@ impl KeySource {
         self.due_at = now.saturating_add(ahead_of_expiry(millis(fresh), random));
         self.remember_missing(now, settings);
         Ok(())
+    }
+
+    /// Whether keys that another worker fetched are newer than these.
+    pub(crate) fn would_adopt(&self, keys: &SharedKeys<'_>, now: u64) -> bool {
+        keys.fetched_at <= now && (self.keys.is_none() || keys.fetched_at > self.fetched_at)
+    }
+
+    /// Takes keys that another worker fetched, as if this one had fetched them then.
+    pub fn adopt(&mut self, keys: &SharedKeys<'_>, random: u64) -> Result<(), FetchError> {
+        self.finished(Ok((keys.document, keys.max_age)), keys.fetched_at, random)
+    }
+
+    /// How many entries of the key set in use were passed over.
+    pub fn skipped(&self) -> usize {
+        self.keys.as_ref().map_or(0, |keys| keys.skipped().values().sum())
+    }
+
+    /// When the next fetch is due.
+    pub fn due_at(&self) -> u64 {
+        self.due_at
     }
 
     fn take(&mut self, document: &[u8], settings: KeySettings) -> Result<(), FetchError> {

@@ -20,6 +20,7 @@ mod refusal;
 mod remote;
 mod requirement;
 mod rules;
+mod sharing;
 mod signature;
 mod statement;
 #[cfg(test)]
@@ -38,5 +39,6 @@ pub use memory::Memory;
 pub use provider::Provider;
 pub use refusal::Refusal;
 pub use remote::{Fetch, Remote};
+pub use sharing::{Lease, SharedKeys, Turn};
 pub use token::{MAX_TOKEN_LENGTH, UnverifiedToken};
 pub use verify::{Expectations, VerifiedClaims};

@@ -15,6 +15,8 @@ use crate::verify::VerifiedClaims;
 /// The verified tokens of one worker, by provider.
 pub struct Memory {
     caches: Vec<Option<LruCache<Box<str>, Entry>>>,
+    hits: i64,
+    misses: i64,
 }
 
 struct Entry {
@@ -47,7 +49,7 @@ impl Memory {
     /// An empty memory for these providers.
     pub fn new(providers: &[Provider]) -> Self {
         let cache = |provider: &Provider| NonZeroUsize::new(provider.remembered).map(LruCache::new);
-        Self { caches: providers.iter().map(cache).collect() }
+        Self { caches: providers.iter().map(cache).collect(), hits: 0, misses: 0 }
     }
 
     /// The token, if it was verified with the keys of this epoch. One that has expired is forgotten and refused.
@@ -59,11 +61,16 @@ impl Memory {
         expired: impl Fn(&VerifiedClaims) -> bool,
     ) -> Option<Result<Rc<Known>, Refusal>> {
         let cache = self.caches.get_mut(provider)?.as_mut()?;
-        let entry = cache.get(token)?;
+        let Some(entry) = cache.get(token) else {
+            self.misses = self.misses.saturating_add(1);
+            return None;
+        };
         if entry.epoch != epoch {
             cache.pop(token);
+            self.misses = self.misses.saturating_add(1);
             return None;
         }
+        self.hits = self.hits.saturating_add(1);
         if expired(&entry.known.verified) {
             cache.pop(token);
             return Some(Err(Refusal::Expired));
@@ -75,6 +82,11 @@ impl Memory {
         if let Some(Some(cache)) = self.caches.get_mut(provider) {
             cache.put(token.into(), Entry { known: Rc::clone(known), epoch });
         }
+    }
+
+    /// How many look-ups found a token and how many did not, since the last call.
+    pub fn take_counts(&mut self) -> (i64, i64) {
+        (std::mem::take(&mut self.hits), std::mem::take(&mut self.misses))
     }
 
     /// How many tokens are remembered.

@@ -73,6 +73,32 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every reason, in the order in which a request meets them.
+    pub const ALL: [Self; 22] = [
+        Self::Missing,
+        Self::Ambiguous,
+        Self::TooLong,
+        Self::Malformed,
+        Self::Extension,
+        Self::Algorithm,
+        Self::Type,
+        Self::Issuer,
+        Self::Audience,
+        Self::Subject,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::Time,
+        Self::LivesTooLong,
+        Self::Bound,
+        Self::UnknownKey,
+        Self::Signature,
+        Self::ClaimValue,
+        Self::Claim,
+        Self::Scope,
+        Self::NoKeys,
+        Self::NoRule,
+    ];
+
     /// A short stable name for metrics and logs.
     pub fn code(self) -> &'static str {
         match self {

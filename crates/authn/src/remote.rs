@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::{self, ConfigError};
 use crate::json;
@@ -62,6 +63,19 @@ impl Remote {
         };
         let jwks_cluster = discovery.map(|discovery| discovery.jwks_cluster.unwrap_or(uri.cluster));
         Ok(Self { settings, issuer: issuer.to_owned(), first, discovers: jwks_cluster })
+    }
+
+    /// A name for what the workers share about these keys. Providers with the same issuer and URL may share them.
+    pub fn shared_name(&self) -> String {
+        let Url { scheme, authority, path, cluster, .. } = &self.first;
+        let discovers = self.discovers.as_deref().unwrap_or_default();
+        let whole = [self.issuer.as_str(), scheme, authority, path, cluster, discovers].join("\n");
+        format!("oidc-filter:{}", hex::encode(Sha256::digest(whole.as_bytes())))
+    }
+
+    /// How long a fetch may take in all.
+    pub fn longest_fetch(&self) -> Duration {
+        self.first.timeout.saturating_mul(2).saturating_add(Duration::from_secs(1))
     }
 
     /// The first request: for the metadata when the keys are to be discovered, else for the keys.
