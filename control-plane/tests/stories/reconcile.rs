@@ -47,6 +47,11 @@ async fn listings_that_lag_behind_cost_nobody_a_runner(pool: PgPool) -> anyhow::
     let world = World::new(pool).await?;
     world.github.inject(Endpoint::JitConfig, Fault::ReplicationLag(Duration::from_hours(1)), 1);
     world.provision("alice", json!({"runner_name": "a", "mode": "jit"})).await?;
+    for _ in 0..3 {
+        world.advance_here(Duration::from_secs(1))?;
+        world.reconcile().await?;
+    }
+    assert_eq!(world.github.count(Endpoint::GetRunner), 0, "a brand-new one is not even asked for");
     for _ in 0..4 {
         world.advance_here(Duration::from_mins(2))?;
         world.reconcile().await?;
