@@ -78,7 +78,7 @@ pub struct AsyncFetch {
     /// Accepted for compatibility: the listener never waits; the first requests do, up to 3 s.
     #[serde(alias = "fastListener")]
     pub fast_listener: bool,
-    /// The pause after a failed fetch (1 s).
+    /// The pause after a failed fetch, once the quick tries are used up (5 s).
     #[serde(alias = "failedRefetchDuration", deserialize_with = "duration::optional")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub failed_refetch_duration: Option<Duration>,

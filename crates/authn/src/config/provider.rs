@@ -108,9 +108,14 @@ pub struct ClaimToHeader {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JwtCacheConfig {
-    /// The number of tokens; 0 turns the cache off.
-    #[serde(alias = "jwtCacheSize")]
+    /// The number of tokens (100, as in jwt_authn); 0 turns the cache off.
+    #[serde(default = "default_cache_size", alias = "jwtCacheSize")]
     pub jwt_cache_size: u32,
+}
+
+/// As in jwt_authn, whose printed form leaves the default out.
+fn default_cache_size() -> u32 {
+    100
 }
 
 /// A condition on a string (`envoy.type.matcher.v3.StringMatcher`); exactly one of the first five.
