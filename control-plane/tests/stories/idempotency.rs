@@ -50,8 +50,8 @@ async fn equal_requests_at_once_make_one_runner(pool: PgPool) -> anyhow::Result<
     let answers = futures_util::future::try_join_all(wanted).await?;
     let made = answers.iter().filter(|answer| answer.status == 201).count();
     assert!(made >= 1 && answers.iter().all(|answer| [201, 409].contains(&answer.status)), "{answers:?}");
-    let refused = answers.iter().filter(|answer| answer.status == 409);
-    assert!(refused.map(|answer| answer.problem()).all(|problem| problem == "provision-in-progress"), "{answers:?}");
+    let mut refused = answers.iter().filter(|answer| answer.status == 409);
+    assert!(refused.all(|answer| answer.problem() == "provision-in-progress"), "{answers:?}");
     assert_eq!(world.github.count(Endpoint::JitConfig), made);
     assert_eq!(world.github.runners().len(), 1);
     let ids = answers.iter().filter_map(|answer| answer.body["runner_id"].as_str());
