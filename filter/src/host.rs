@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::{Duration, UNIX_EPOCH};
 
-use authn::{Answer, Changes, Fetch};
+use authn::{Answer, Changes, Fetch, VERIFY_SIGNATURE};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, Status};
 
@@ -51,6 +51,11 @@ pub(crate) fn apply(changes: &Changes) -> Result<(), Status> {
         let _ = hostcalls::call_foreign_function("clear_route_cache", None);
     }
     Ok(())
+}
+
+/// The host's foreign function of this name, if it has one.
+pub(crate) fn verify_signature(request: &[u8]) -> Option<Vec<u8>> {
+    hostcalls::call_foreign_function(VERIFY_SIGNATURE, Some(request)).ok().map(Option::unwrap_or_default)
 }
 
 /// The first header of this name, in the host's lower-case spelling.

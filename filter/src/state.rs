@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use authn::{Admission, Ask, Changes, Check, ConfigError, Denied, Gate, KeySource, Memory, Refusal};
+use authn::{Admission, Ask, Backend, Changes, Check, ConfigError, Denied, Gate, Host, PureRust, Refusal, Worker};
+
+use proxy_wasm::types::LogLevel;
 
 use crate::fetching::Fetching;
 use crate::host::{self, Headers};
@@ -21,8 +23,7 @@ pub(crate) type Shared = Rc<RefCell<Option<State>>>;
 /// The configured gate with its keys and the requests that wait for some.
 pub(crate) struct State {
     pub(crate) gate: Gate,
-    sources: Vec<KeySource>,
-    memory: Memory,
+    worker: Worker,
     metrics: Metrics,
     fetching: Fetching,
     waiting: BTreeMap<u32, Waiting>,
@@ -46,16 +47,8 @@ pub(crate) enum Next {
 
 impl State {
     pub(crate) fn new(gate: Gate) -> Result<Self, ConfigError> {
-        let sources = gate.providers().iter().map(authn::Provider::key_source).collect::<Result<_, _>>()?;
-        let memory = Memory::new(gate.providers());
-        Ok(Self {
-            gate,
-            sources,
-            memory,
-            metrics: Metrics::define(),
-            fetching: Fetching::default(),
-            waiting: BTreeMap::new(),
-        })
+        let worker = gate.worker(backend(&gate))?;
+        Ok(Self { gate, worker, metrics: Metrics::define(), fetching: Fetching::default(), waiting: BTreeMap::new() })
     }
 
     /// Decides about a request; one that lacks a key may wait for it.
@@ -84,7 +77,7 @@ impl State {
     }
 
     fn evaluate(&mut self, check: &Check) -> Result<Changes, Denied> {
-        self.gate.judge(check, &self.sources, &mut self.memory, host::millis(host::now()))
+        self.gate.judge(check, &mut self.worker, host::millis(host::now()))
     }
 
     /// In shadow mode the upstream is told nothing.
@@ -106,7 +99,7 @@ impl State {
         let now = host::millis(host::now());
         let mut providers = Vec::new();
         for (provider, key_id) in &denied.lacking {
-            if let Some(source) = self.sources.get_mut(*provider)
+            if let Some(source) = self.worker.sources.get_mut(*provider)
                 && source.ask(key_id.as_deref(), now) == Ask::Wait
             {
                 providers.push(*provider);
@@ -129,10 +122,10 @@ impl State {
     /// Looks after keys that are due and requests that have waited long enough. Gives the requests to decide again
     /// about, and whether to look again soon.
     pub(crate) fn tick(&mut self) -> (BTreeMap<u32, Waiting>, bool) {
-        let round = self.fetching.look(&self.gate, &mut self.sources, &self.metrics);
+        let round = self.fetching.look(&self.gate, &mut self.worker.sources, &self.metrics);
         let now = host::millis(host::now());
-        self.metrics.looked_up(self.memory.take_counts());
-        self.metrics.keys(&self.sources, now);
+        self.metrics.looked_up(self.worker.memory.take_counts());
+        self.metrics.keys(&self.worker.sources, now);
         let due =
             |waiting: &Waiting| now >= waiting.until || round.settled.iter().any(|one| waiting.providers.contains(one));
         (self.take(due), round.following)
@@ -140,11 +133,22 @@ impl State {
 
     /// Takes the answer to a fetch. Gives the requests to decide again about.
     pub(crate) fn answered(&mut self, number: u32, body_size: usize) -> BTreeMap<u32, Waiting> {
-        let answered = self.fetching.answered(number, body_size, &self.gate, &mut self.sources, &self.metrics);
+        let answered = self.fetching.answered(number, body_size, &self.gate, &mut self.worker.sources, &self.metrics);
         answered.map_or_else(BTreeMap::new, |provider| self.take(|waiting| waiting.providers.contains(&provider)))
     }
 
     fn take(&mut self, which: impl Fn(&Waiting) -> bool) -> BTreeMap<u32, Waiting> {
         self.waiting.extract_if(.., |_, waiting| which(waiting)).collect()
     }
+}
+
+/// The host checks signatures where it has shown that it can.
+fn backend(gate: &Gate) -> Box<dyn Backend> {
+    if !gate.host_signatures {
+        return Box::new(PureRust);
+    }
+    let host = Host::probe(host::verify_signature);
+    let names: Vec<_> = host.usable().iter().map(|algorithm| algorithm.name()).collect();
+    host::log(LogLevel::Info, &format!("oidc filter: the host checks signatures of: {}", names.join(" ")));
+    Box::new(host)
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// An asymmetric JWS algorithm. `none` and the HMAC family have no variant, so nothing can select them
 /// (RFC 8725 sections 2.1 and 3.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(missing_docs, reason = "the names are those of RFC 7518")]
 pub enum Algorithm {
     RS256,
@@ -15,13 +16,14 @@ pub enum Algorithm {
     PS512,
     ES256,
     ES384,
+    ES512,
     /// Ed25519 alone: Ed448 has no variant.
     EdDSA,
 }
 
 impl Algorithm {
     /// Every algorithm, in the order in which docs list them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::RS256,
         Self::RS384,
         Self::RS512,
@@ -30,6 +32,7 @@ impl Algorithm {
         Self::PS512,
         Self::ES256,
         Self::ES384,
+        Self::ES512,
         Self::EdDSA,
     ];
 
@@ -44,6 +47,7 @@ impl Algorithm {
             Self::PS512 => "PS512",
             Self::ES256 => "ES256",
             Self::ES384 => "ES384",
+            Self::ES512 => "ES512",
             Self::EdDSA => "EdDSA",
         }
     }
@@ -58,6 +62,7 @@ impl Algorithm {
         match self {
             Self::ES256 | Self::EdDSA => Some(64),
             Self::ES384 => Some(96),
+            Self::ES512 => Some(132),
             _ => None,
         }
     }

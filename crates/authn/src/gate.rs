@@ -14,6 +14,7 @@ use crate::provider::{Defaults, Provider};
 use crate::refusal::Refusal;
 use crate::requirement::Requirement;
 use crate::rules::Rule;
+use crate::signature::Backend;
 use crate::statement::{Identity, Set};
 use crate::token::UnverifiedToken;
 use crate::verify::{VerifiedClaims, check_audience, is_expired};
@@ -22,6 +23,7 @@ use crate::verify::{VerifiedClaims, check_audience, is_expired};
 type Headers = [(String, Vec<u8>)];
 
 /// Everything that decides, built once from a configuration.
+#[expect(clippy::struct_excessive_bools, reason = "switches of a configuration")]
 pub struct Gate {
     providers: Vec<Provider>,
     rules: Vec<Rule>,
@@ -31,6 +33,18 @@ pub struct Gate {
     strip_failure_response: bool,
     /// Whether requests are only judged, and all let through.
     pub shadow: bool,
+    /// Whether the host may check signatures.
+    pub host_signatures: bool,
+}
+
+/// What one worker has for judging: the keys of each provider, what it remembers, and who checks signatures.
+pub struct Worker {
+    /// In the order of the providers.
+    pub sources: Vec<KeySource>,
+    /// The verified tokens.
+    pub memory: Memory,
+    /// Who checks signatures.
+    pub backend: Box<dyn Backend>,
 }
 
 /// What becomes of a request before any token is looked at.
@@ -110,7 +124,14 @@ impl Gate {
             bypass_cors_preflight: config.bypass_cors_preflight,
             strip_failure_response: config.strip_failure_response,
             shadow: config.shadow,
+            host_signatures: config.host_signatures,
         })
+    }
+
+    /// A worker of this gate, before anything happened.
+    pub fn worker(&self, backend: Box<dyn Backend>) -> Result<Worker, ConfigError> {
+        let sources = self.providers.iter().map(Provider::key_source).collect::<Result<_, _>>()?;
+        Ok(Worker { sources, memory: Memory::new(&self.providers), backend })
     }
 
     /// The providers, in the order to which indices refer.
@@ -165,19 +186,13 @@ impl Gate {
     }
 
     /// Judges a request's tokens at `now` (milliseconds since the Unix epoch) with the keys that there are.
-    pub fn judge(
-        &self,
-        check: &Check,
-        sources: &[KeySource],
-        memory: &mut Memory,
-        now: u64,
-    ) -> Result<Changes, Denied> {
+    pub fn judge(&self, check: &Check, worker: &mut Worker, now: u64) -> Result<Changes, Denied> {
         let rule = self.rules.get(check.rule).ok_or(Refusal::NoRule)?;
         let lacking = RefCell::new(Vec::new());
         let mut judge = |index: usize, audiences: Option<&[String]>| {
             let found = check.found.iter().find(|(provider, _)| *provider == index).map(|(_, found)| found);
             let found = found.ok_or(Refusal::Missing)?.as_ref().map_err(|refusal| *refusal)?;
-            let judged = self.judge_token(index, &found.token, audiences, sources, memory, now);
+            let judged = self.judge_token(index, &found.token, audiences, worker, now);
             judged.map_err(|(refusal, key_id)| {
                 if matches!(refusal, Refusal::UnknownKey | Refusal::NoKeys) {
                     lacking.borrow_mut().push((index, key_id));
@@ -196,12 +211,12 @@ impl Gate {
         index: usize,
         token: &str,
         audiences: Option<&[String]>,
-        sources: &[KeySource],
-        memory: &mut Memory,
+        worker: &mut Worker,
         now: u64,
     ) -> Result<Rc<Known>, (Refusal, Option<String>)> {
         let plain = |refusal| (refusal, None);
         let provider = self.providers.get(index).ok_or(plain(Refusal::NoRule))?;
+        let Worker { sources, memory, backend } = worker;
         let source = sources.get(index).ok_or(plain(Refusal::NoKeys))?;
         let (expected, seconds, keys) = (&provider.expected, now / 1000, source.keys(now));
         let audiences = audiences.unwrap_or(&expected.audiences);
@@ -215,7 +230,8 @@ impl Gate {
         }
         let parsed = UnverifiedToken::parse(token).map_err(plain)?;
         let key_id = parsed.claimed_key_id().map(str::to_owned);
-        let verified = parsed.verify(keys, expected, audiences, seconds).map_err(|refusal| (refusal, key_id))?;
+        let verified =
+            parsed.verify(keys, &**backend, expected, audiences, seconds).map_err(|refusal| (refusal, key_id))?;
         let known = Known::new(verified);
         memory.remember(index, token, source.epoch(), &known);
         Ok(known)

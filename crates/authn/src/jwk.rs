@@ -6,6 +6,7 @@ use jwt_simple::prelude::{
     ES256PublicKey, ES384PublicKey, Ed25519PublicKey, PS256PublicKey, PS384PublicKey, PS512PublicKey, RS256PublicKey,
     RS384PublicKey, RS512PublicKey,
 };
+use p521::pkcs8::EncodePublicKey as _;
 use serde_json::{Map, Value};
 
 use crate::algorithm::Algorithm;
@@ -76,7 +77,14 @@ pub(crate) struct Key {
 
 /// A public key bound to one algorithm, so that a key can't be used with another (RFC 8725 section 3.1).
 #[derive(Debug)]
-pub(crate) enum PublicKey {
+pub struct PublicKey {
+    pub(crate) material: Material,
+    /// DER `SubjectPublicKeyInfo`, for hosts that check signatures; made once.
+    pub(crate) spki: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Material {
     Rs256(RS256PublicKey),
     Rs384(RS384PublicKey),
     Rs512(RS512PublicKey),
@@ -85,6 +93,7 @@ pub(crate) enum PublicKey {
     Ps512(PS512PublicKey),
     Es256(ES256PublicKey),
     Es384(ES384PublicKey),
+    Es512(p521::ecdsa::VerifyingKey),
     EdDsa(Ed25519PublicKey),
 }
 
@@ -143,20 +152,28 @@ impl KeySet {
 }
 
 impl PublicKey {
-    pub(crate) fn algorithm(&self) -> Algorithm {
-        match self {
-            Self::Rs256(_) => Algorithm::RS256,
-            Self::Rs384(_) => Algorithm::RS384,
-            Self::Rs512(_) => Algorithm::RS512,
-            Self::Ps256(_) => Algorithm::PS256,
-            Self::Ps384(_) => Algorithm::PS384,
-            Self::Ps512(_) => Algorithm::PS512,
-            Self::Es256(_) => Algorithm::ES256,
-            Self::Es384(_) => Algorithm::ES384,
-            Self::EdDsa(_) => Algorithm::EdDSA,
-        }
+    fn new(material: Material) -> Result<Self, SkippedKey> {
+        let spki = material.spki().ok_or(SkippedKey::Weak)?;
+        Ok(Self { material, spki })
     }
 
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        match self.material {
+            Material::Rs256(_) => Algorithm::RS256,
+            Material::Rs384(_) => Algorithm::RS384,
+            Material::Rs512(_) => Algorithm::RS512,
+            Material::Ps256(_) => Algorithm::PS256,
+            Material::Ps384(_) => Algorithm::PS384,
+            Material::Ps512(_) => Algorithm::PS512,
+            Material::Es256(_) => Algorithm::ES256,
+            Material::Es384(_) => Algorithm::ES384,
+            Material::Es512(_) => Algorithm::ES512,
+            Material::EdDsa(_) => Algorithm::EdDSA,
+        }
+    }
+}
+
+impl Material {
     fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Option<Self> {
         match algorithm {
             Algorithm::RS256 => RS256PublicKey::from_components(n, e).ok().map(Self::Rs256),
@@ -165,7 +182,22 @@ impl PublicKey {
             Algorithm::PS256 => PS256PublicKey::from_components(n, e).ok().map(Self::Ps256),
             Algorithm::PS384 => PS384PublicKey::from_components(n, e).ok().map(Self::Ps384),
             Algorithm::PS512 => PS512PublicKey::from_components(n, e).ok().map(Self::Ps512),
-            Algorithm::ES256 | Algorithm::ES384 | Algorithm::EdDSA => None,
+            Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 | Algorithm::EdDSA => None,
+        }
+    }
+
+    fn spki(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Rs256(key) => key.to_der().ok(),
+            Self::Rs384(key) => key.to_der().ok(),
+            Self::Rs512(key) => key.to_der().ok(),
+            Self::Ps256(key) => key.to_der().ok(),
+            Self::Ps384(key) => key.to_der().ok(),
+            Self::Ps512(key) => key.to_der().ok(),
+            Self::Es256(key) => key.to_der().ok(),
+            Self::Es384(key) => key.to_der().ok(),
+            Self::Es512(key) => key.to_public_key_der().ok().map(|der| der.as_bytes().to_vec()),
+            Self::EdDsa(key) => Some(key.to_der()),
         }
     }
 }
@@ -183,17 +215,22 @@ fn key(jwk: &Map<String, Value>) -> Result<Key, SkippedKey> {
         ("EC", Some("P-256")) => {
             fits(declared, &["ES256"])?;
             let key = ES256PublicKey::from_bytes(&point(jwk, 32)?).map_err(|_| SkippedKey::Weak)?;
-            vec![PublicKey::Es256(key)]
+            vec![PublicKey::new(Material::Es256(key))?]
         }
         ("EC", Some("P-384")) => {
             fits(declared, &["ES384"])?;
             let key = ES384PublicKey::from_bytes(&point(jwk, 48)?).map_err(|_| SkippedKey::Weak)?;
-            vec![PublicKey::Es384(key)]
+            vec![PublicKey::new(Material::Es384(key))?]
+        }
+        ("EC", Some("P-521")) => {
+            fits(declared, &["ES512"])?;
+            let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(&point(jwk, 66)?).map_err(|_| SkippedKey::Weak)?;
+            vec![PublicKey::new(Material::Es512(key))?]
         }
         ("OKP", Some("Ed25519")) => {
             fits(declared, &["EdDSA", "Ed25519"])?;
             let key = Ed25519PublicKey::from_bytes(&octets(jwk, "x")?).map_err(|_| SkippedKey::Weak)?;
-            vec![PublicKey::EdDsa(key)]
+            vec![PublicKey::new(Material::EdDsa(key))?]
         }
         _ => return Err(SkippedKey::Unsupported),
     };
@@ -220,7 +257,7 @@ fn rsa_uses(jwk: &Map<String, Value>, declared: Option<&str>) -> Result<Vec<Publ
     let (n, e) = (octets(jwk, "n")?, octets(jwk, "e")?);
     RSA.into_iter()
         .filter(|algorithm| declared.is_none_or(|name| name == algorithm.name()))
-        .map(|algorithm| PublicKey::rsa(algorithm, &n, &e).ok_or(SkippedKey::Weak))
+        .map(|algorithm| PublicKey::new(Material::rsa(algorithm, &n, &e).ok_or(SkippedKey::Weak)?))
         .collect::<Result<Vec<_>, _>>()
         .and_then(|uses| if uses.is_empty() { Err(SkippedKey::Unsupported) } else { Ok(uses) })
 }

@@ -1,6 +1,8 @@
 //! Issuers for the unit tests: a key, its JWK and tokens signed with it.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -9,7 +11,11 @@ use jwt_simple::prelude::{
     HeaderOptions, JWTClaims, PS256KeyPair, PS384KeyPair, PS512KeyPair, RS256KeyPair, RS384KeyPair, RS512KeyPair,
     RSAKeyPairLike,
 };
+use p521::ecdsa::signature::{Signer as _, Verifier as _};
+use p521::pkcs8::DecodePublicKey as _;
+use rsa::pkcs8::AssociatedOid;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::algorithm::Algorithm;
 use crate::jwk::{DEFAULT_LIMITS, KeySet};
@@ -43,6 +49,7 @@ enum Pair {
     Ps512(PS512KeyPair),
     Es256(ES256KeyPair),
     Es384(ES384KeyPair),
+    Es512(Box<p521::ecdsa::SigningKey>),
     EdDsa(Ed25519KeyPair),
 }
 
@@ -90,6 +97,10 @@ impl Issuer {
                 let jwk = pair.public_key().to_jwk();
                 (Pair::Es384(pair), serde_json::from_str(&jwk).unwrap())
             }
+            Algorithm::ES512 => {
+                let (pair, jwk) = p521_pair(key_id);
+                (Pair::Es512(Box::new(pair)), jwk)
+            }
             Algorithm::EdDSA => {
                 let pair = Ed25519KeyPair::generate().with_key_id(key_id);
                 let jwk = pair.public_key().to_jwk();
@@ -107,6 +118,9 @@ impl Issuer {
 
     /// A token with exactly these claims, signed by this issuer.
     pub(crate) fn sign(&self, claims: &Value) -> String {
+        if let Pair::Es512(pair) = &self.pair {
+            return self.sign_es512(pair, claims);
+        }
         let custom: Map<String, Value> = claims.as_object().unwrap().clone();
         let claims = JWTClaims {
             issued_at: None,
@@ -130,9 +144,80 @@ impl Issuer {
             Pair::Es256(pair) => pair.sign_with_options(claims, &options),
             Pair::Es384(pair) => pair.sign_with_options(claims, &options),
             Pair::EdDsa(pair) => pair.sign_with_options(claims, &options),
+            Pair::Es512(_) => panic!("signed above"),
         }
         .unwrap()
     }
+
+    fn sign_es512(&self, pair: &p521::ecdsa::SigningKey, claims: &Value) -> String {
+        let header = json!({"alg": "ES512", "typ": "at+jwt", "kid": self.jwk["kid"]});
+        let encode = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+        let signed = format!("{}.{}", encode(&header), encode(claims));
+        let signature: p521::ecdsa::Signature = pair.sign(signed.as_bytes());
+        format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    }
+}
+
+/// A key from a digest of a name that never repeats: P-521 keys have no generator that fits the others' randomness.
+fn p521_pair(key_id: &str) -> (p521::ecdsa::SigningKey, Value) {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let seed = format!("{key_id} {}", COUNT.fetch_add(1, Ordering::Relaxed));
+    let digest = Sha512::digest(seed.as_bytes());
+    let scalar = [&[0, 0][..], &digest].concat();
+    let pair = p521::ecdsa::SigningKey::from_slice(&scalar).unwrap();
+    let point = pair.verifying_key().to_sec1_point(false);
+    let (x, y) = (point.x().unwrap(), point.y().unwrap());
+    let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let jwk = json!({"kty": "EC", "crv": "P-521", "x": encode(x), "y": encode(y)});
+    (pair, jwk)
+}
+
+/// What Envoy's `verify_signature` does, done by crates: the same messages, the same decisions. Real Envoys are asked
+/// in the whole-system tests.
+#[expect(clippy::unnecessary_wraps, reason = "a host may have no such function")]
+pub(crate) fn boring(request: &[u8]) -> Option<Vec<u8>> {
+    let fields = fields(request);
+    let [hash, key, signature, text] = [1, 2, 3, 4].map(|number| fields.get(&number).cloned().unwrap_or_default());
+    let holds = match hash.as_slice() {
+        b"sha256" => rsa_holds::<Sha256>(&key, &signature, &text).unwrap_or_else(|| {
+            let key = p256::ecdsa::VerifyingKey::from_public_key_der(&key).unwrap();
+            p256::ecdsa::Signature::from_der(&signature).is_ok_and(|one| key.verify(&text, &one).is_ok())
+        }),
+        b"sha384" => rsa_holds::<Sha384>(&key, &signature, &text).unwrap_or_else(|| {
+            let key = p384::ecdsa::VerifyingKey::from_public_key_der(&key).unwrap();
+            p384::ecdsa::Signature::from_der(&signature).is_ok_and(|one| key.verify(&text, &one).is_ok())
+        }),
+        _ => rsa_holds::<Sha512>(&key, &signature, &text).unwrap_or_else(|| {
+            let key = p521::ecdsa::VerifyingKey::from_public_key_der(&key).unwrap();
+            p521::ecdsa::Signature::from_der(&signature).is_ok_and(|one| key.verify(&text, &one).is_ok())
+        }),
+    };
+    Some(if holds { vec![8, 1] } else { vec![] })
+}
+
+/// Nothing when it is no RSA key.
+fn rsa_holds<D: Digest + AssociatedOid>(key: &[u8], signature: &[u8], text: &[u8]) -> Option<bool> {
+    let key = <rsa::RsaPublicKey as rsa::pkcs8::DecodePublicKey>::from_public_key_der(key).ok()?;
+    let scheme = rsa::Pkcs1v15Sign::new::<D>();
+    Some(key.verify(scheme, &D::digest(text), signature).is_ok())
+}
+
+fn fields(mut message: &[u8]) -> BTreeMap<u8, Vec<u8>> {
+    let mut fields = BTreeMap::new();
+    while let [tag, rest @ ..] = message {
+        let (mut length, mut rest) = (0, rest);
+        for shift in (0..).step_by(7) {
+            let byte = rest[0];
+            rest = &rest[1..];
+            length |= usize::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        fields.insert(tag >> 3, rest[..length].to_vec());
+        message = &rest[length..];
+    }
+    fields
 }
 
 fn rsa(pair: Pair, pem: &str) -> (Pair, Value) {

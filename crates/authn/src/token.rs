@@ -23,6 +23,7 @@ pub struct UnverifiedToken<'t> {
     pub(crate) key_id: Option<String>,
     pub(crate) kind: Option<String>,
     pub(crate) claims: Map<String, Value>,
+    pub(crate) signature: Vec<u8>,
 }
 
 impl<'t> UnverifiedToken<'t> {
@@ -57,7 +58,13 @@ impl<'t> UnverifiedToken<'t> {
             key_id: text(&header, "kid")?,
             kind: text(&header, "typ")?,
             claims: object(payload)?,
+            signature,
         })
+    }
+
+    /// What the signature covers (RFC 7515 section 5.2): header and payload as they came.
+    pub(crate) fn signed(&self) -> &str {
+        self.raw.rsplit_once('.').map_or("", |(signed, _)| signed)
     }
 
     /// The issuer that the token names, for choosing a provider; proves nothing.

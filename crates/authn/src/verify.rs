@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::algorithm::Algorithm;
 use crate::jwk::KeySet;
 use crate::refusal::Refusal;
-use crate::signature;
+use crate::signature::Backend;
 use crate::text::TextMatch;
 use crate::token::UnverifiedToken;
 
@@ -71,6 +71,7 @@ impl UnverifiedToken<'_> {
     pub fn verify(
         self,
         keys: Option<&KeySet>,
+        backend: &dyn Backend,
         expected: &Expectations,
         audiences: &[String],
         now: u64,
@@ -82,7 +83,7 @@ impl UnverifiedToken<'_> {
         if candidates.peek().is_none() {
             return Err(Refusal::UnknownKey);
         }
-        if !candidates.any(|key| signature::holds(key, &self)) {
+        if !candidates.any(|key| backend.holds(key, &self)) {
             return Err(Refusal::Signature);
         }
         Ok(VerifiedClaims {
@@ -158,15 +159,27 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Refus
 mod tests {
     use super::*;
     use crate::jwk::DEFAULT_LIMITS;
-    use crate::testing::{ISSUER, Issuer, NOW, claims, expectations, issuers};
+    use crate::signature::{Host, PureRust};
+    use crate::testing::{ISSUER, Issuer, NOW, boring, claims, expectations, issuers};
     use serde_json::json;
 
     fn verify(issuer: &Issuer, raw: &str) -> Result<VerifiedClaims, Refusal> {
         verify_at(issuer, raw, NOW)
     }
 
+    /// By both backends, which must agree.
     fn verify_at(issuer: &Issuer, raw: &str, now: u64) -> Result<VerifiedClaims, Refusal> {
-        UnverifiedToken::parse(raw)?.verify(Some(&issuer.key_set()), &expectations(), &expectations().audiences, now)
+        verify_with(issuer, raw, &expectations(), now)
+    }
+
+    fn verify_with(issuer: &Issuer, raw: &str, expected: &Expectations, now: u64) -> Result<VerifiedClaims, Refusal> {
+        let by = |backend: &dyn Backend| {
+            let keys = issuer.key_set();
+            UnverifiedToken::parse(raw)?.verify(Some(&keys), backend, expected, &expected.audiences, now)
+        };
+        let (pure, host) = (by(&PureRust), by(&Host::probe(boring)));
+        assert_eq!(pure.as_ref().err(), host.as_ref().err(), "{raw}");
+        pure
     }
 
     fn with(change: impl Fn(&mut Value)) -> Value {
@@ -221,11 +234,7 @@ mod tests {
         let issuer = Issuer::new(Algorithm::ES256, "k");
         let raw = issuer.sign(&claims());
         let expected = Expectations { algorithms: vec![Algorithm::RS256], ..expectations() };
-        let token = UnverifiedToken::parse(&raw).unwrap();
-        assert_eq!(
-            token.verify(Some(&issuer.key_set()), &expected, &expected.audiences, NOW).unwrap_err(),
-            Refusal::Algorithm
-        );
+        assert_eq!(verify_with(&issuer, &raw, &expected, NOW).unwrap_err(), Refusal::Algorithm);
     }
 
     /// Algorithm confusion: an RSA key must not verify what claims to be an EC token, and the other way round.
@@ -302,10 +311,7 @@ mod tests {
         let raw = issuer.sign(&claims());
         let verify = |max_lifetime| {
             let expected = Expectations { max_lifetime: Some(max_lifetime), leeway: 0, ..expectations() };
-            UnverifiedToken::parse(&raw)
-                .unwrap()
-                .verify(Some(&issuer.key_set()), &expected, &expected.audiences, NOW)
-                .map(|_| ())
+            verify_with(&issuer, &raw, &expected, NOW).map(|_| ())
         };
         assert_eq!(verify(300), Ok(()));
         assert_eq!(verify(299), Err(Refusal::LivesTooLong));
@@ -345,9 +351,7 @@ mod tests {
         let set = KeySet::parse(keys.as_bytes(), DEFAULT_LIMITS).unwrap();
         let raw = issuer.sign(&claims());
         let token = UnverifiedToken::parse(&raw).unwrap();
-        assert_eq!(
-            token.verify(Some(&set), &expectations(), &expectations().audiences, NOW).unwrap_err(),
-            Refusal::UnknownKey
-        );
+        let refusal = token.verify(Some(&set), &PureRust, &expectations(), &expectations().audiences, NOW).unwrap_err();
+        assert_eq!(refusal, Refusal::UnknownKey);
     }
 }

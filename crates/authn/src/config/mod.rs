@@ -41,6 +41,7 @@ impl ConfigError {
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a configuration")]
 pub struct Config {
     /// Issuers, by a name that rules refer to.
     #[serde(default)]
@@ -66,9 +67,16 @@ pub struct Config {
     /// The accepted `typ` values. Beyond jwt_authn.
     #[serde(default = "default_types", alias = "acceptedTypes")]
     pub accepted_types: Vec<String>,
+    /// Lets the host check the signatures that it can (RS256 to RS512, ES256 to ES512). Beyond jwt_authn.
+    #[serde(default = "yes", alias = "hostSignatures")]
+    pub host_signatures: bool,
     /// Verifies and counts, but refuses nothing and says nothing to the upstream. Beyond jwt_authn.
     #[serde(default)]
     pub shadow: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What most issuers sign with; the rest is opted into.

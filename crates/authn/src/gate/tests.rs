@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::algorithm::Algorithm;
+use crate::signature::PureRust;
 use crate::testing::{ISSUER, Issuer, NOW, claims};
 use serde_json::{Value, json};
 
 struct World {
     gate: Gate,
-    sources: Vec<KeySource>,
-    memory: Memory,
+    worker: Worker,
     now: u64,
 }
 
@@ -19,15 +19,14 @@ impl World {
         let config = Config::parse(configuration.to_string().as_bytes())?;
         let key = identity::KeyPair::generate().unwrap().private_pem;
         let gate = Gate::new(config, |name| (name == "IDENTITY_SIGNING_KEY").then(|| key.clone()))?;
-        let sources = gate.providers().iter().map(|provider| provider.key_source().unwrap()).collect();
-        let memory = Memory::new(gate.providers());
-        Ok(Self { gate, sources, memory, now: NOW * 1000 })
+        let worker = gate.worker(Box::new(PureRust))?;
+        Ok(Self { gate, worker, now: NOW * 1000 })
     }
 
     fn judge(&mut self, headers: &Headers) -> Result<Option<Changes>, Denied> {
         match self.gate.admit(headers)? {
             Admission::Public => Ok(None),
-            Admission::Check(check) => self.gate.judge(&check, &self.sources, &mut self.memory, self.now).map(Some),
+            Admission::Check(check) => self.gate.judge(&check, &mut self.worker, self.now).map(Some),
         }
     }
 
@@ -172,7 +171,7 @@ fn a_claim_that_can_not_be_a_header_may_be_left_out_instead() {
 fn without_keys_a_good_token_lacks_them_and_a_bad_one_is_refused() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k");
     let mut world = World::new(&configuration(&issuer)).unwrap();
-    world.sources = vec![KeySource::remote(crate::KeySettings::default())];
+    world.worker.sources = vec![KeySource::remote(crate::KeySettings::default())];
     let mut judge = |claims: &Value| {
         let bearer = format!("Bearer {}", issuer.sign(claims));
         world.judge(&headers(&[(":path", "/api/x"), ("authorization", &bearer)])).err().unwrap()
@@ -208,13 +207,13 @@ fn a_remembered_token_still_expires_and_still_has_its_audience_checked() {
     let mut world = World::new(&configuration).unwrap();
     let token = issuer.sign(&claims());
     assert!(world.get("/api/x", &token).is_ok());
-    assert_eq!(world.memory.len(), 1);
+    assert_eq!(world.worker.memory.len(), 1);
     assert_eq!(world.get("/api/others", &token), Err(Refusal::Audience));
     world.now += 300_000 + 60_000;
     assert!(world.get("/api/x", &token).is_ok());
     world.now += 1000;
     assert_eq!(world.get("/api/x", &token), Err(Refusal::Expired));
-    assert!(world.memory.is_empty());
+    assert!(world.worker.memory.is_empty());
 }
 
 #[test]
@@ -224,10 +223,10 @@ fn a_removed_key_is_noticed_at_once_although_the_token_was_remembered() {
     let document = |issuer: &Issuer| json!({"keys": [issuer.jwk]}).to_string().into_bytes();
     let mut source = KeySource::remote(crate::KeySettings::default());
     source.finished(Ok((&document(&issuer), None)), world.now, 0).unwrap();
-    world.sources = vec![source];
+    world.worker.sources = vec![source];
     let token = issuer.sign(&claims());
     assert!(world.get("/api/x", &token).is_ok());
-    world.sources[0].finished(Ok((&document(&other), None)), world.now, 0).unwrap();
+    world.worker.sources[0].finished(Ok((&document(&other), None)), world.now, 0).unwrap();
     assert_eq!(world.get("/api/x", &token), Err(Refusal::UnknownKey));
 }
 

@@ -1,0 +1,90 @@
+//! A signature of each kind that is known to hold, made for this purpose alone: the keys were thrown away.
+
+use crate::algorithm::Algorithm;
+
+/// What all of them sign.
+pub(super) const TEXT: &[u8] = b"a text that everybody may know";
+
+/// A public key (DER SPKI) and its signature (PKCS #1 v1.5, or ECDSA in DER) of [`TEXT`], in hex.
+pub(super) struct Vector {
+    pub(super) algorithm: Algorithm,
+    pub(super) spki: &'static str,
+    pub(super) signature: &'static str,
+}
+
+const RSA_KEY: &str = "\
+    30820122300d06092a864886f70d01010105000382010f003082010a0282010100b803d0e908516ca397a1e8a11a7f88\
+    70b319351b7a953cf6dabbbfe2815b3d330ce78f9d477d5655003b60b7eaf1832dffeee8159d7be47b051d1af8cadb8f\
+    80407b79fbe9a5b3fd36f226b4bbe1bf5e7b7db4673cb3ad6ced87dd5debeee8fece633319f8973c44f96468e8e045fe\
+    f109c5fc8bd2884f08922f6aed8054a219e84f4e1c65f27a5bcf06fbd6ae39a51b847a21354293c97892f93d3a6504f6\
+    b050cd74580e30ed7e3ed80a892e4ad5530662aab413222a4b878ca3417a15ccfed336d32abb08d8e3beea454642a2e2\
+    6921842eb1737b07ebd5220fe4d7ecb274d6c06021d7a10129f03ea346ceaa406bc5c1c5ffbb084a8f138b0bb1a059a3\
+    c50203010001";
+
+pub(super) const VECTORS: [Vector; 6] = [
+    Vector {
+        algorithm: Algorithm::RS256,
+        spki: RSA_KEY,
+        signature: "\
+        b61a87b8e133a0214c15d3e1f7266d53f1ba7f124a381c3d252a333cf9d844f5c4bbaddae9339ba1a81155e358b236db\
+        3646dcab5279fed656d8815a30f219523c18714188045ed68e12a06c04dde0c09765545558995aa2c20e7808d4fe7163\
+        6f47c680fb4a63beb7730ed715eb448bf4180aa0a874c04606b6ca913cc2c118c1222cc3d838e0102e8b8b7bd923cf50\
+        5afb5fcb838f030f635c78ea2c99b4b1105ea9076d0007b1aeab8277e6c3cba7d96e7b7f664fe390b89d44cbe689aa96\
+        a51558c21e3ee65c8e1ecea208c811aee07b3a7a529ba8509f304c3f7e534400825b29ee7c331542c3169b04b7c9ac0c\
+        b84b53b6202e469efea073fbcd544992",
+    },
+    Vector {
+        algorithm: Algorithm::RS384,
+        spki: RSA_KEY,
+        signature: "\
+        1d20f025955f948677fb7efc20a2c004bcdb654ef2ba851832d199794d5efd859e5d28719595f520c14ffe093eb40281\
+        d96ba0c06ea251c6ed39ea0d28abb6fdad84299b3ed6d0d5e11a0f46eb727ed55b19db6a85d681382e4f2f49a24d28a4\
+        738aec0be03bbf79787d44ab661a5b60513fe65997bfd24f41609d574b18175d2194849bcfca156ebab548a883286c9d\
+        2a6119aab6f814f64163f4307b706520f07da01c7754643ab78b670145442a791fdf443516a9a1245ad7d1c298b78cec\
+        f9f6f5c41fe4fea8ee69289a05ef2f89e7d8954d0cbff8f0680901af18620b5f0a9a2f12957d0f1b6a2fead0ac677d8e\
+        4082b4a63c5458a6af6628c40a0cb337",
+    },
+    Vector {
+        algorithm: Algorithm::RS512,
+        spki: RSA_KEY,
+        signature: "\
+        b7f918ea25fd1222079db7d73df85c4312af96a4aede129e1bba974036b946bc69b852cb0a49be04669d06b71d8bdee6\
+        1c3ae5bc00a7d2b139d07d750957b7af30ce2438efd281e9a56c3076c5c9d397ab38969b2f657cd7a9e72e465def3cd6\
+        b076631adbd7e46dd8e5308eb71ddd66d451c5ddd9b1e1b566b1cc0826a94dfec1e7a12c96a55f8e1d6dae2d012ad024\
+        8cc0f7a408b354e419d99de1e0cedaf59b1b832460cf85f01e8a2145a251264166411f3cc7fd2e58e9a43a6faa8360a8\
+        12c2a82bfbea4d4e1f29ade2df309be066c26397200c9c238c43ec81dad8943fefc768e6601b18c9b61a6d716032de2e\
+        f02011cbc0a1343e5e9c589a19790066",
+    },
+    Vector {
+        algorithm: Algorithm::ES256,
+        spki: "\
+        3059301306072a8648ce3d020106082a8648ce3d0301070342000469f30717d661125f7f3b06311cd189df883933a9f0\
+        027e319f1a18ffd75b5e38c1b50a9729dd5de0ead781f7423e265be0022dc657e065162dc5b5e9ef9fa777",
+        signature: "\
+        30440220760c2f1fd989bba7da918677bfbd520cb22f0c0194a5b0207b83dd7d71846e0a022031ada4668cbb96417680\
+        e51275a851678b7eeea445c956524d4e2fe9b858def5",
+    },
+    Vector {
+        algorithm: Algorithm::ES384,
+        spki: "\
+        3076301006072a8648ce3d020106052b8104002203620004c9236e86a338bd2fcf49aa291fb695d0bdcf6c48ef96df51\
+        5605065e82213fa1472fb00caab1e76d84da08311771910e65d1645e7d8a66869d4973bc1d43b4901d4cec25fefab780\
+        89594f1083e0fc2f06c0f408e354dbf13f7821a3123dbb1d",
+        signature: "\
+        3066023100954f7edf1d80f9fa3c765b3b8480a1e36772a4aa48d5948ccc973030d1b26ec45a9f5b3e07f7c8d8698ceb\
+        42341b980b023100a83a3b2f9c3d6b7b7b2631c08229ad3d8b5bf4905e131dc66c3b28217c2cc33cf494c46ff41663b8\
+        13e0a6e8023e5d69",
+    },
+    Vector {
+        algorithm: Algorithm::ES512,
+        spki: "\
+        30819b301006072a8648ce3d020106052b81040023038186000400a8a6d046efc78d70e9ae1791737e7a67f150af7cf6\
+        61656b85869dd6cbd20c01770156562c4c56cb1958c252f5f4b87b0f2f85093281a444c140a8ba40c6c47484004e4731\
+        92ce7272c983fa04e307334724fe89f37cf6330a2ef37a78ca6875e756220c1bd0926d2fdfa246215c0a35a5071a7af8\
+        9798c8e29f50287b341bd1373339",
+        signature: "\
+        30818802420105a2f5dc3dcc092830a3d94e1e93cf2d4f32844517f7a2a79b46f9eb28ec8e46c825e43a9d2c52620ff2\
+        cd6cab6e60ff0b28f86d54076b7bebd29dde539ed5547e024200d2424dfac47c666a43910a24362794820e7f0875d204\
+        f14f18b3970d8a619a4824d2fc43899cd54e1583b2946cab3429e0859c4e2b00fd36361b7c9592b07048e1",
+    },
+];
