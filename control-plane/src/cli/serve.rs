@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::environment;
 use crate::clock::Clock;
-use crate::http::{Web, router};
+use crate::http::{Web, Webhooks, router};
 use crate::operations::App;
 use crate::store::schema::SchemaError;
 use crate::store::{self, schema};
@@ -35,8 +35,8 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let mut stop_signals = Signals::new()?;
     let jobs = tokio::spawn(jobs::run(app.clone(), config.jobs, end.clone()));
     let graceful = end.clone();
-    let server = axum::serve(listener, router(Web::new(app.clone(), config.verifier)))
-        .with_graceful_shutdown(async move { graceful.cancelled().await });
+    let web = Web::new(app.clone(), config.verifier, Webhooks::new(config.webhook_secrets));
+    let server = axum::serve(listener, router(web)).with_graceful_shutdown(async move { graceful.cancelled().await });
     let server = tokio::spawn(server.into_future());
 
     stop_signals.wait().await;

@@ -14,6 +14,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use identity::Verifier;
+use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 
 use reader::Reader;
@@ -30,6 +31,8 @@ pub const VARIABLES: &[&str] = &[
     "GITHUB_APP_PRIVATE_KEY_PATH",
     "GITHUB_ORG",
     "GITHUB_TIMEOUT_SECONDS",
+    "GITHUB_WEBHOOK_SECRET",
+    "GITHUB_WEBHOOK_SECRET_PREVIOUS",
     "GITHUB_WEB_URL",
     "IDENTITY_AUDIENCE",
     "IDENTITY_PUBLIC_KEYS",
@@ -72,6 +75,8 @@ pub struct ServeConfig {
     pub port: u16,
     /// What the jobs do on their own.
     pub jobs: JobsConfig,
+    /// `GITHUB_WEBHOOK_SECRET` and `GITHUB_WEBHOOK_SECRET_PREVIOUS`; with none, webhooks are off.
+    pub webhook_secrets: Vec<SecretString>,
 }
 
 /// Reads what a command on the database alone needs.
@@ -98,9 +103,10 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let host = reader.or_default("SERVICE_HOST", "127.0.0.1", "an IP address such as 127.0.0.1 or 0.0.0.0");
     let port = reader.or_default("SERVICE_PORT", "8000", "a port number from 0 to 65535");
     let jobs = read_jobs(&mut reader);
+    let webhook_secrets = read_webhook_secrets(&mut reader);
     let config = (|| {
         let (database, github, verifier) = (database?, github?, verifier?);
-        Some(ServeConfig { database, github, verifier, host: host?, port: port?, jobs: jobs? })
+        Some(ServeConfig { database, github, verifier, host: host?, port: port?, jobs: jobs?, webhook_secrets })
     })();
     reader.finish(config)
 }
@@ -139,6 +145,18 @@ fn read_jobs(reader: &mut Reader<'_>) -> Option<JobsConfig> {
         interval: Duration::from_secs(seconds?),
         stale_after_hours: Some(hours).filter(|&hours| hours > 0),
     })
+}
+
+fn read_webhook_secrets(reader: &mut Reader<'_>) -> Vec<SecretString> {
+    let (current, previous) = (reader.get("GITHUB_WEBHOOK_SECRET"), reader.get("GITHUB_WEBHOOK_SECRET_PREVIOUS"));
+    if previous.is_some() && current.is_none() {
+        reader.problem(
+            "GITHUB_WEBHOOK_SECRET_PREVIOUS",
+            "is set, but GITHUB_WEBHOOK_SECRET is not",
+            "set GITHUB_WEBHOOK_SECRET to the current secret, or unset both to turn webhooks off",
+        );
+    }
+    current.into_iter().chain(previous).map(SecretString::from).collect()
 }
 
 fn read_verifier(reader: &mut Reader<'_>) -> Option<Verifier> {

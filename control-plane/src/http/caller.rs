@@ -45,7 +45,7 @@ fn verify(headers: &HeaderMap, web: &Web) -> Result<Identity, String> {
 }
 
 /// The only value of a header; more than one is an attempt to have two parties read different ones.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, String> {
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a HeaderValue>, String> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (_, Some(_)) => Err(format!("more than one header {name}")),
@@ -63,7 +63,7 @@ fn presentable(mut identity: Identity) -> Result<Identity, String> {
     Ok(identity)
 }
 
-fn origin(parts: &Parts, actor: Actor) -> Origin {
+pub(super) fn origin(parts: &Parts, actor: Actor) -> Origin {
     let text = |name: &str| single(&parts.headers, name).ok().flatten().and_then(|value| value.to_str().ok());
     Origin {
         actor,
@@ -73,8 +73,8 @@ fn origin(parts: &Parts, actor: Actor) -> Origin {
     }
 }
 
-async fn record_denial(parts: &Parts, web: &Web, reason: &str) -> Result<(), ApiError> {
-    tracing::info!(reason, "refused an identity assertion");
+pub(super) async fn record_denial(parts: &Parts, web: &Web, reason: &str) -> Result<(), ApiError> {
+    tracing::info!(reason, "refused whoever called");
     let now = web.app.clock.now();
     if !web.denials.take(now.timestamp().div_euclid(60)) {
         return Ok(());

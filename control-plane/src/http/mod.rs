@@ -6,8 +6,10 @@ mod health;
 mod middleware;
 mod problem;
 mod runners;
+mod webhooks;
 
 pub use problem::{ApiError, Problem};
+pub use webhooks::Webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,12 +36,13 @@ pub struct Web {
     pub app: Arc<App>,
     verifier: Verifier,
     denials: DenialBudget,
+    webhooks: Webhooks,
 }
 
 impl Web {
-    /// Handlers that believe assertions which this verifier accepts, and nothing else.
-    pub fn new(app: Arc<App>, verifier: Verifier) -> Arc<Self> {
-        Arc::new(Self { app, verifier, denials: DenialBudget::default() })
+    /// Handlers that believe assertions which this verifier accepts, and deliveries that these webhooks accept.
+    pub fn new(app: Arc<App>, verifier: Verifier, webhooks: Webhooks) -> Arc<Self> {
+        Arc::new(Self { app, verifier, denials: DenialBudget::default(), webhooks })
     }
 }
 
@@ -53,6 +56,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/v1/runners/provision", post(runners::provision))
         .route("/api/v1/runners/{name}", get(runners::read).delete(runners::deprovision))
         .route("/api/v1/runners/{name}/refresh", post(runners::refresh))
+        .route("/webhooks/github", post(webhooks::receive).layer(DefaultBodyLimit::max(webhooks::MAX_BODY)))
         .with_state(web)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))

@@ -36,6 +36,12 @@ pub enum ApiError {
     /// The body is larger than any request needs.
     #[error("the body is too large")]
     BodyTooLarge,
+    /// There is no such path, or it is turned off.
+    #[error("no such path")]
+    NotFound,
+    /// A webhook without a signature that holds.
+    #[error("no valid signature of a webhook")]
+    WebhookSignature,
     /// The operation did not happen.
     #[error(transparent)]
     Operation(#[from] OperationError),
@@ -55,6 +61,9 @@ impl ApiError {
             Self::MediaType => Problem::new(415, "unsupported-media-type", "Unsupported media type")
                 .detail("Send the body as JSON, with the header `content-type: application/json`."),
             Self::BodyTooLarge => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
+            Self::NotFound => Problem::of_status(StatusCode::NOT_FOUND),
+            Self::WebhookSignature => Problem::new(401, "webhook-signature", "Webhook signature refused")
+                .detail("Sign the raw body with the configured secret: X-Hub-Signature-256: sha256=HMAC in hex."),
             Self::Operation(error) => of_operation(error),
         }
     }
@@ -215,7 +224,7 @@ impl IntoResponse for ApiError {
         if let Some(wait) = problem.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
-        if problem.status == StatusCode::UNAUTHORIZED {
+        if matches!(self, Self::Unauthenticated) {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response.extensions_mut().insert(problem);

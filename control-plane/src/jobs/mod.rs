@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::audit::{Actor, Origin};
 use crate::config::JobsConfig;
 use crate::operations::{App, OperationError};
-use crate::store::idempotency;
+use crate::store::{deliveries, idempotency};
 
 /// Proof that this process alone does the jobs.
 pub type Turn = PgAdvisoryLockGuard<PoolConnection<Postgres>>;
@@ -77,6 +77,7 @@ async fn do_all(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), Operat
     let reconciled = reconcile(app, &Origin::local(Actor::System("reconcile")), turn).await;
     cleanup(app, &Origin::local(Actor::System("cleanup")), config.stale_after_hours, false, turn).await?;
     idempotency::prune(&mut *app.connection().await?, app.clock.now()).await?;
+    deliveries::prune(&mut *app.connection().await?, app.clock.now()).await?;
     let summary = reconciled?;
     tracing::debug!(?summary, "a round of jobs is done");
     Ok(())

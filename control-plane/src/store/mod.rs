@@ -2,6 +2,7 @@
 
 pub mod audit_log;
 pub mod cache;
+pub mod deliveries;
 pub mod idempotency;
 pub mod runners;
 pub mod schema;

@@ -9,6 +9,7 @@ mod manage;
 mod provision;
 mod reconcile;
 mod stale;
+mod webhooks;
 mod world;
 
 use sqlx::migrate::Migrator;

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use control_plane::audit::{Actor, Origin};
 use control_plane::clock::Clock;
 use control_plane::config::GithubConfig;
-use control_plane::http::{Web, router};
+use control_plane::http::{Web, Webhooks, router};
 use control_plane::jobs::{self, Cleaned, Summary};
 use control_plane::operations::App;
 use http::HeaderMap;
@@ -23,6 +23,8 @@ use tokio::sync::OnceCell;
 
 /// How long the service waits for GitHub: short, for stories in which it does not answer.
 pub(crate) const GITHUB_TIMEOUT: Duration = Duration::from_secs(2);
+/// The current secret of the webhook, and the one before.
+pub(crate) const WEBHOOK_SECRETS: [&str; 2] = ["current secret", "previous secret"];
 pub(crate) const ISSUER: &str = "https://idp.example.com";
 
 /// Making an RSA key takes long; one is enough for all stories of a process.
@@ -92,7 +94,9 @@ impl World {
         let verifier = Verifier::new(&pair.public_pem, DEFAULT_AUDIENCE)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let base = format!("http://{}", listener.local_addr()?);
-        tokio::spawn(axum::serve(listener, router(Web::new(Arc::clone(&app), verifier))).into_future());
+        let webhooks = Webhooks::new(WEBHOOK_SECRETS.map(|secret| secret.to_owned().into()).to_vec());
+        let web = Web::new(Arc::clone(&app), verifier, webhooks);
+        tokio::spawn(axum::serve(listener, router(web)).into_future());
         let signer = Signer::new(&pair.private_pem, DEFAULT_GATEWAY, DEFAULT_AUDIENCE)?;
         Ok(Self { app, github, clock, pool, base, public_pem: pair.public_pem, signer, client: Client::new() })
     }
@@ -152,6 +156,29 @@ impl World {
         let mut machine = self.github.machine().run_command(answer.text("configuration_command")?).await?;
         machine.go_online().await?;
         Ok(machine)
+    }
+
+    /// The webhook of the App, with the current secret.
+    pub(crate) fn webhook(&self) -> github::Webhook {
+        let [secret, _] = WEBHOOK_SECRETS.map(str::to_owned);
+        github::Webhook { url: format!("{}/webhooks/github", self.base), secret }
+    }
+
+    /// Waits until a runner is recorded as being in a state; how long it took.
+    pub(crate) async fn until_state(&self, name: &str, state: &str) -> anyhow::Result<Duration> {
+        let started = tokio::time::Instant::now();
+        while self.state(name).await?.0 != state {
+            ensure!(started.elapsed() < Duration::from_secs(5), "{name} is {:?}", self.state(name).await?);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(started.elapsed())
+    }
+
+    /// Waits until everything that answers have left behind is done.
+    pub(crate) async fn quiet(&self) {
+        while !self.app.tasks.is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// A round of the comparison with GitHub.

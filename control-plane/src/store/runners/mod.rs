@@ -143,6 +143,25 @@ pub async fn count(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<i64
     .await
 }
 
+/// The live runner that did a job: by GitHub's id, or by its name if the id is not known yet.
+pub async fn of_job(
+    conn: &mut PgConnection,
+    targets: &[String],
+    github_runner_id: i64,
+    name: &str,
+) -> sqlx::Result<Option<Runner>> {
+    select_runners!(
+        "where target = any($1) and state <> 'deleted' and issuance <> 'requested'
+            and (github_runner_id = $2 or (github_runner_id is null and lower(name) = lower($3)))
+        order by github_runner_id nulls last limit 1",
+        targets,
+        github_runner_id,
+        name
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// Every live runner of a target.
 pub async fn live_of_target(conn: &mut PgConnection, target: &Target) -> sqlx::Result<Vec<Runner>> {
     select_runners!("where target = $1 and state <> 'deleted' order by id", target.to_string()).fetch_all(conn).await

@@ -61,8 +61,6 @@ async fn machine(shared: &Shared, body: &Bytes) -> Result<Reply, Refusal> {
 fn happen(shared: &Shared, id: &str, event: &str) -> Result<Reply, Refusal> {
     let id = id.parse().map_err(|_| Refusal::not_found())?;
     let event: Event = serde_json::from_value(Value::from(event)).map_err(|_| Refusal::not_found())?;
-    shared.with(|world, now| {
-        let runner = world.happen(id, event, now.world)?;
-        Ok(Reply::new(200, json!({"runner": runner.map(|runner| RunnerView::of(runner, now.world))})))
-    })
+    let runner = shared.happen(id, event)?;
+    Ok(Reply::new(200, json!({"runner": runner})))
 }

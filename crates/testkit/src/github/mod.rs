@@ -13,6 +13,7 @@ mod machine;
 mod reply;
 mod route;
 mod shared;
+mod webhook;
 mod wire;
 mod world;
 
@@ -30,6 +31,7 @@ pub use self::config::{
 pub use self::faults::{Endpoint, Fault};
 pub use self::machine::{Command, CommandError, ConfigCommand, Machine, MachineError, RunnerMachine};
 pub use self::shared::Call;
+pub use self::webhook::{Delivery, Webhook};
 pub use self::world::{RunnerKind, RunnerView};
 
 use self::shared::Shared;
@@ -185,6 +187,16 @@ impl FakeGithub {
     /// Changes the rate limits.
     pub fn set_limits(&self, limits: Limits) {
         self.shared.set_limits(limits);
+    }
+
+    /// Delivers `workflow_job` there whenever a machine takes or finishes a job, as an App's webhook; `None` ends that.
+    pub fn set_webhook(&self, webhook: Option<Webhook>) {
+        self.shared.set_webhook(webhook);
+    }
+
+    /// Every delivery so far, to be repeated or reordered.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.shared.deliveries()
     }
 
     /// Lets time pass in the world: tokens expire, limits recover, forgotten runners go. Apps write their JWTs by the

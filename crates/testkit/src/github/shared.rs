@@ -8,7 +8,9 @@ use http::Method;
 
 use super::config::Limits;
 use super::faults::{Endpoint, Fault, Faults};
-use super::world::{Now, World};
+use super::reply::Refusal;
+use super::webhook::{Delivery, Webhook};
+use super::world::{Event, Now, RunnerView, World};
 use crate::clock::Clock;
 
 /// A call that arrived. It never holds a credential.
@@ -43,6 +45,8 @@ pub(crate) struct Shared {
     calls: Mutex<Vec<Call>>,
     limits: Mutex<Limits>,
     inside: AtomicUsize,
+    webhook: Mutex<Option<Webhook>>,
+    deliveries: Mutex<Vec<Delivery>>,
 }
 
 /// A request that is being worked on; counts until it is dropped.
@@ -71,6 +75,8 @@ impl Shared {
             calls: Mutex::default(),
             limits: Mutex::new(limits),
             inside: AtomicUsize::new(0),
+            webhook: Mutex::default(),
+            deliveries: Mutex::default(),
         }
     }
 
@@ -80,6 +86,36 @@ impl Shared {
 
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut World, Now) -> R) -> R {
         locked(&self.world, |world| work(world, self.now()))
+    }
+
+    pub(crate) fn set_webhook(&self, webhook: Option<Webhook>) {
+        locked(&self.webhook, |now| *now = webhook);
+    }
+
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        locked(&self.deliveries, |deliveries| deliveries.clone())
+    }
+
+    /// What a machine does, and the delivery that GitHub sends for it. The runner after it, unless it is gone.
+    pub(crate) fn happen(&self, id: u64, event: Event) -> Result<Option<RunnerView>, Refusal> {
+        let (before, after) = self.with(|world, now| {
+            let before = world.show(id).map(|runner| (runner.target.clone(), runner.name.clone()));
+            let after = world.happen(id, event, now.world)?.map(|runner| RunnerView::of(runner, now.world));
+            Ok((before, after))
+        })?;
+        let action = match event {
+            Event::JobStart => "in_progress",
+            Event::JobFinish => "completed",
+            Event::Online | Event::Offline => return Ok(after),
+        };
+        if let (Some((target, name)), Some(webhook)) = (before, locked(&self.webhook, |webhook| webhook.clone())) {
+            let organization = target.split('/').next().unwrap_or(&target);
+            let delivery = Delivery::job(action, organization, Some((id, &name)));
+            locked(&self.deliveries, |deliveries| deliveries.push(delivery.clone()));
+            // GitHub does not wait either, and does not repeat what failed.
+            tokio::spawn(async move { delivery.send(&webhook).await });
+        }
+        Ok(after)
     }
 
     pub(crate) fn inject(&self, endpoint: Endpoint, fault: Fault, times: usize) {
