@@ -5,5 +5,6 @@ mod edge;
 mod forged;
 mod journey;
 mod keys;
+mod lifecycle;
 mod refused;
 mod support;

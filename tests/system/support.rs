@@ -30,17 +30,20 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) challenge: Option<String>,
     pub(crate) cache_control: Option<String>,
+    pub(crate) retry_after: Option<String>,
     pub(crate) body: Value,
 }
 
 impl Answer {
     async fn read(response: Response) -> anyhow::Result<Self> {
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (status, challenge, cache_control) =
-            (response.status(), header("www-authenticate"), header("cache-control"));
+        let (challenge, cache_control, retry_after) =
+            (header("www-authenticate"), header("cache-control"), header("retry-after"));
+        let status = response.status();
         let text = response.text().await?;
-        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).with_context(|| text)? };
-        Ok(Self { status, challenge, cache_control, body })
+        // What is not JSON comes from no part of ours.
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Self { status, challenge, cache_control, retry_after, body })
     }
 
     /// A string member of the body.
