@@ -10,7 +10,7 @@ use super::table::render;
 use super::{Output, account, database, environment};
 use crate::clock::Clock;
 use crate::config;
-use crate::jobs::{self, Action, Cleaned};
+use crate::jobs::{self, Action, Cleaned, Job};
 use crate::operations::App;
 use crate::runner::State;
 use crate::store::runners::{Runner, Search, search};
@@ -52,7 +52,10 @@ pub(super) async fn list(arguments: ListArgs) -> anyhow::Result<()> {
 fn row(runner: &Runner) -> Vec<String> {
     vec![
         runner.name.clone(),
-        runner.state.to_string(),
+        match runner.drain_requested_at {
+            Some(_) if runner.state != State::Deleted => format!("{}, draining", runner.state),
+            _ => runner.state.to_string(),
+        },
         if runner.busy { "yes" } else { "no" }.to_owned(),
         runner.target.clone(),
         runner.owner_name.clone(),
@@ -70,6 +73,8 @@ fn record(runner: &Runner) -> Value {
         "ephemeral": runner.ephemeral, "github_runner_id": runner.github_runner_id,
         "expires_at": runner.secret_expires_at, "offline_since": runner.offline_since,
         "created_at": runner.created_at, "updated_at": runner.updated_at, "deleted_at": runner.deleted_at,
+        "drain_requested_at": runner.drain_requested_at, "drain_attempts": runner.drain_attempts,
+        "drain_next_at": runner.drain_next_at, "drain_error": runner.drain_error,
     })
 }
 
@@ -194,9 +199,9 @@ async fn app() -> anyhow::Result<Arc<App>> {
 
 /// Waits while a service does the same.
 async fn turn(app: &App) -> anyhow::Result<jobs::Turn> {
-    if let Some(turn) = jobs::try_turn(app).await? {
+    if let Some(turn) = jobs::try_turn(app, Job::Upkeep).await? {
         return Ok(turn);
     }
     eprintln!("waiting for a service that is at it …");
-    Ok(jobs::wait_for_turn(app).await?)
+    Ok(jobs::wait_for_turn(app, Job::Upkeep).await?)
 }

@@ -135,10 +135,14 @@ pub(super) async fn refresh(
     Ok(Json(view(&web.app, &runner)?))
 }
 
-/// Options of a deletion: none yet, and an unknown one must not be taken for done.
+/// Options of a deletion; an unknown one must not be taken for done.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct DeleteQuery {}
+pub(super) struct DeleteQuery {
+    /// Take a busy runner away when its job has ended.
+    #[serde(default)]
+    drain: bool,
+}
 
 /// `DELETE /api/v1/runners/{name}`
 pub(super) async fn deprovision(
@@ -146,10 +150,16 @@ pub(super) async fn deprovision(
     caller: Caller,
     Path(name): Path<String>,
     query: Result<Query<DeleteQuery>, QueryRejection>,
-) -> Result<Json<RunnerView>, ApiError> {
-    query.map_err(|rejection| invalid(rejection.body_text()))?;
-    let runner = operations::deprovision(Arc::clone(&web.app), caller, name).await?;
-    Ok(Json(view(&web.app, &runner)?))
+) -> Result<(StatusCode, Json<RunnerView>), ApiError> {
+    let Query(query) = query.map_err(|rejection| invalid(rejection.body_text()))?;
+    let app = Arc::clone(&web.app);
+    let runner = if query.drain {
+        operations::drain(app, caller, name).await?
+    } else {
+        operations::deprovision(app, caller, name).await?
+    };
+    let status = if runner.state == RunnerState::Deleted { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(view(&web.app, &runner)?)))
 }
 
 /// A runner as its owner sees it.
@@ -172,6 +182,16 @@ pub(super) struct RunnerView {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     deleted_at: Option<DateTime<Utc>>,
+    drain: Option<DrainView>,
+}
+
+/// How far a runner has come that is to go when it is idle.
+#[derive(Serialize)]
+pub(super) struct DrainView {
+    requested_at: DateTime<Utc>,
+    attempts: i32,
+    next_attempt_at: Option<DateTime<Utc>>,
+    waits_because: Option<String>,
 }
 
 fn view(app: &App, runner: &Runner) -> Result<RunnerView, OperationError> {
@@ -194,5 +214,11 @@ fn view(app: &App, runner: &Runner) -> Result<RunnerView, OperationError> {
         created_at: runner.created_at,
         updated_at: runner.updated_at,
         deleted_at: runner.deleted_at,
+        drain: runner.drain_requested_at.map(|requested_at| DrainView {
+            requested_at,
+            attempts: runner.drain_attempts,
+            next_attempt_at: runner.drain_next_at.filter(|_| runner.state != RunnerState::Deleted),
+            waits_because: runner.drain_error,
+        }),
     })
 }

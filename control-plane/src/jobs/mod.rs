@@ -4,13 +4,16 @@
 //! its connection, so when a replica dies another takes over at its next turn.
 
 mod cleanup;
+mod drains;
 mod interrupted;
 mod reconcile;
 
 pub use cleanup::{Action, Cleaned, cleanup};
+pub use drains::drains;
 pub use reconcile::{Summary, reconcile};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Postgres;
@@ -20,30 +23,65 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Actor, Origin};
+use crate::causes::causes;
 use crate::config::JobsConfig;
 use crate::operations::{App, OperationError};
-use crate::store::{deliveries, idempotency};
+use crate::store::{deliveries, idempotency, job_runs};
 
-/// Proof that this process alone does the jobs.
+/// How often a replica looks whether a job is due: so quickly it takes over from one that died.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often the drain queue is looked at; each runner in it has its own, longer pauses.
+const DRAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Proof that this process alone does a job.
 pub type Turn = PgAdvisoryLockGuard<PoolConnection<Postgres>>;
 
-fn lock() -> PgAdvisoryLock {
-    PgAdvisoryLock::new("runner-tokens jobs")
+/// What is done on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Compare the records with GitHub, clean up, forget what is old.
+    Upkeep,
+    /// Take away runners that were waited for.
+    Drains,
+}
+
+impl Job {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Upkeep => "upkeep",
+            Self::Drains => "drains",
+        }
+    }
+
+    fn interval(self, config: JobsConfig) -> Duration {
+        match self {
+            Self::Upkeep => config.interval,
+            Self::Drains => DRAIN_INTERVAL.min(config.interval),
+        }
+    }
+
+    fn lock(self) -> PgAdvisoryLock {
+        PgAdvisoryLock::new(format!("runner-tokens {}", self.name()))
+    }
 }
 
 /// The turn, if nobody has it.
-pub async fn try_turn(app: &App) -> sqlx::Result<Option<Turn>> {
-    Ok(lock().try_acquire(app.connection().await?).await?.left())
+pub async fn try_turn(app: &App, job: Job) -> sqlx::Result<Option<Turn>> {
+    Ok(job.lock().try_acquire(app.connection().await?).await?.left())
 }
 
 /// The turn, as soon as nobody else has it.
-pub async fn wait_for_turn(app: &App) -> sqlx::Result<Turn> {
-    lock().acquire(app.connection().await?).await
+pub async fn wait_for_turn(app: &App, job: Job) -> sqlx::Result<Turn> {
+    job.lock().acquire(app.connection().await?).await
 }
 
 /// Does the jobs at every interval until told to end. A failure is logged, and the next turn tries again.
 pub async fn run(app: Arc<App>, config: JobsConfig, end: CancellationToken) {
-    let mut ticks = interval(config.interval);
+    tokio::join!(repeat(&app, Job::Upkeep, config, &end), repeat(&app, Job::Drains, config, &end));
+}
+
+async fn repeat(app: &App, job: Job, config: JobsConfig, end: &CancellationToken) {
+    let mut ticks = interval(LOOK.min(job.interval(config)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -53,33 +91,52 @@ pub async fn run(app: Arc<App>, config: JobsConfig, end: CancellationToken) {
         // What is half done when the end comes is put right by the next turn, here or elsewhere.
         tokio::select! {
             () = end.cancelled() => return,
-            result = round(&app, config) => {
+            result = round(app, job, config) => {
                 if let Err(error) = result {
-                    let cause = std::error::Error::source(&error).map(ToString::to_string);
-                    tracing::warn!(%error, cause, "a round of jobs failed; the next one tries again");
+                    tracing::warn!(job = job.name(), error = %causes(&error), "a job failed; its next turn tries again");
                 }
             }
         }
     }
 }
 
-async fn round(app: &App, config: JobsConfig) -> Result<(), OperationError> {
-    let Some(turn) = try_turn(app).await? else {
-        tracing::debug!("another replica does the jobs");
+async fn round(app: &App, job: Job, config: JobsConfig) -> Result<(), OperationError> {
+    if !is_due(app, job, config).await? {
         return Ok(());
-    };
-    let outcome = do_all(app, config, &turn).await;
+    }
+    let Some(turn) = try_turn(app, job).await? else { return Ok(()) };
+    // Another replica may have done it between the look and the turn.
+    let mut outcome = Ok(());
+    if is_due(app, job, config).await? {
+        let started = app.clock.now();
+        outcome = once(app, job, config, &turn).await;
+        // A failed run counts too, or GitHub would be asked all the time while it is down.
+        job_runs::set_done(&mut *app.connection().await?, job.name(), started).await?;
+    }
     turn.release_now().await?;
     outcome
 }
 
-async fn do_all(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
+async fn is_due(app: &App, job: Job, config: JobsConfig) -> Result<bool, OperationError> {
+    let done = job_runs::done_at(&mut *app.connection().await?, job.name()).await?;
+    let span = TimeDelta::from_std(job.interval(config)).unwrap_or(TimeDelta::MAX);
+    Ok(done.is_none_or(|done| done <= before(app.clock.now(), span)))
+}
+
+async fn once(app: &App, job: Job, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
+    match job {
+        Job::Upkeep => upkeep(app, config, turn).await,
+        Job::Drains => drains(app, &Origin::local(Actor::System("drain")), turn).await.map(drop),
+    }
+}
+
+async fn upkeep(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
     let reconciled = reconcile(app, &Origin::local(Actor::System("reconcile")), turn).await;
     cleanup(app, &Origin::local(Actor::System("cleanup")), config.stale_after_hours, false, turn).await?;
     idempotency::prune(&mut *app.connection().await?, app.clock.now()).await?;
     deliveries::prune(&mut *app.connection().await?, app.clock.now()).await?;
     let summary = reconciled?;
-    tracing::debug!(?summary, "a round of jobs is done");
+    tracing::debug!(?summary, "a round of upkeep is done");
     Ok(())
 }
 

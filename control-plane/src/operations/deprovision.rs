@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
 use tracing::Instrument as _;
 
 use super::read::{find, not_found};
 use super::{App, Caller, OperationError, attempt, delete, ours};
-use crate::audit::{Entry, Event, Outcome};
+use crate::audit::{Entry, Event, Origin, Outcome};
 use crate::github::Kind;
 use crate::runner::{DeletedReason, State};
 use crate::store::runners::{self, Runner};
@@ -18,7 +19,7 @@ pub async fn deprovision(app: Arc<App>, caller: Caller, name_or_id: String) -> R
 }
 
 async fn run(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner, OperationError> {
-    let runner = begin(&app, &caller, &name_or_id).await?;
+    let runner = begin(&app, &caller, &name_or_id, false).await?;
     if runner.state == State::Deleted {
         return Ok(runner);
     }
@@ -31,11 +32,11 @@ async fn run(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner
         entry.record(&mut *app.connection().await?, app.clock.now()).await?;
         return Err(error);
     }
-    finish(&app, &caller, runner).await
+    finish(&app, &caller.origin, runner).await
 }
 
-/// Finds the runner and commits the intent.
-async fn begin(app: &App, caller: &Caller, name_or_id: &str) -> Result<Runner, OperationError> {
+/// Finds the runner and commits the intent; one that is to be drained goes into the queue with it.
+pub(super) async fn begin(app: &App, caller: &Caller, name_or_id: &str, drain: bool) -> Result<Runner, OperationError> {
     let now = app.clock.now();
     let mut transaction = app.pool.begin().await?;
     let found = find(&mut transaction, caller, name_or_id).await.and_then(|runner| {
@@ -45,19 +46,27 @@ async fn begin(app: &App, caller: &Caller, name_or_id: &str) -> Result<Runner, O
         Ok(runner)
     });
     let entry = match &found {
-        Ok(runner) => Entry::new(&caller.origin, Event::DeprovisionRequested, Outcome::Success).runner(runner),
+        Ok(runner) => Entry::new(&caller.origin, Event::DeprovisionRequested, Outcome::Success)
+            .runner(runner)
+            .details(json!({"drain": drain})),
         Err(error) => not_found(caller, Event::DeprovisionDenied, name_or_id, error),
     };
     entry.record(&mut transaction, now).await?;
+    if let Ok(runner) = &found
+        && drain
+        && runner.state != State::Deleted
+    {
+        runners::set_draining(&mut transaction, runner.id, now).await?;
+    }
     transaction.commit().await?;
     found
 }
 
-async fn finish(app: &App, caller: &Caller, runner: Runner) -> Result<Runner, OperationError> {
+pub(super) async fn finish(app: &App, origin: &Origin, runner: Runner) -> Result<Runner, OperationError> {
     let mut transaction = app.pool.begin().await?;
     let row = runners::lock(&mut transaction, runner.id).await?.ok_or(OperationError::RunnerNotFound)?;
     if row.state != State::Deleted {
-        delete(&mut transaction, &caller.origin, &row, DeletedReason::Deprovisioned, app.clock.now()).await?;
+        delete(&mut transaction, origin, &row, DeletedReason::Deprovisioned, app.clock.now()).await?;
     }
     let row = runners::lock(&mut transaction, runner.id).await?.ok_or(OperationError::RunnerNotFound)?;
     transaction.commit().await?;

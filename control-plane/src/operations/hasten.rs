@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{App, OperationError, delete, observe, ours};
+use super::{App, OperationError, delete, observe, ours, try_drain};
 use crate::audit::Origin;
 use crate::github::RemoteRunner;
 use crate::runner::{DeletedReason, State};
@@ -41,6 +41,9 @@ pub async fn hasten(app: &App, origin: &Origin, news: &JobNews) -> Result<(), Op
         let remote = app.github.runner(&row.target()?, news.github_runner_id).await?;
         let waits = remote.is_some() && news.completed && row.ephemeral;
         record(app, origin, news, &row, remote).await?;
+        if news.completed && row.drain_requested_at.is_some() && !row.ephemeral {
+            return try_drain(app, origin, row).await.map(drop);
+        }
         if !waits {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 mod attempt;
 mod command;
 mod deprovision;
+mod drain;
 mod error;
 mod hasten;
 mod lifecycle;
@@ -13,6 +14,7 @@ mod refresh;
 
 pub use attempt::{Secret, find_on_github};
 pub use deprovision::{deprovision, remove_from_github};
+pub use drain::{drain, try_drain};
 pub use error::OperationError;
 pub use hasten::{JobNews, hasten};
 pub use lifecycle::{Observation, delete, observe, ours};

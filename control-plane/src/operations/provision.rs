@@ -217,6 +217,10 @@ fn new_runner(app: &App, caller: &Caller, wish: &Wish) -> Result<Runner, Operati
         created_at: now,
         updated_at: now,
         deleted_at: None,
+        drain_requested_at: None,
+        drain_attempts: 0,
+        drain_next_at: None,
+        drain_error: None,
     })
 }
 

@@ -4,6 +4,7 @@ pub mod audit_log;
 pub mod cache;
 pub mod deliveries;
 pub mod idempotency;
+pub mod job_runs;
 pub mod runners;
 pub mod schema;
 

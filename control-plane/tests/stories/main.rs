@@ -3,11 +3,13 @@
 mod access;
 mod audit;
 mod commands;
+mod drain;
 mod idempotency;
 mod lost_answers;
 mod manage;
 mod provision;
 mod reconcile;
+mod replicas;
 mod stale;
 mod webhooks;
 mod world;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use control_plane::jobs::Job;
 use serde_json::json;
 use sqlx::PgPool;
 use testkit::github::{Endpoint, Fault};
@@ -101,10 +102,10 @@ async fn foreign_runners_are_listed_as_such_and_left_alone(pool: PgPool) -> anyh
 #[sqlx::test(migrator = "MIGRATIONS")]
 async fn one_process_at_a_time_does_the_jobs(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool).await?;
-    let turn = control_plane::jobs::wait_for_turn(&world.app).await?;
-    assert!(control_plane::jobs::try_turn(&world.app).await?.is_none());
+    let turn = control_plane::jobs::wait_for_turn(&world.app, Job::Upkeep).await?;
+    assert!(control_plane::jobs::try_turn(&world.app, Job::Upkeep).await?.is_none());
     turn.release_now().await?;
-    assert!(control_plane::jobs::try_turn(&world.app).await?.is_some());
+    assert!(control_plane::jobs::try_turn(&world.app, Job::Upkeep).await?.is_some());
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use control_plane::audit::{Actor, Origin};
 use control_plane::clock::Clock;
 use control_plane::config::GithubConfig;
 use control_plane::http::{Web, Webhooks, router};
-use control_plane::jobs::{self, Cleaned, Summary};
+use control_plane::jobs::{self, Cleaned, Job, Summary};
 use control_plane::operations::App;
 use http::HeaderMap;
 use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, Identity, KeyPair, Principal, Signer, Verifier, headers};
@@ -78,16 +78,7 @@ impl World {
     pub(crate) async fn with(pool: PgPool, change: impl FnOnce(&mut GithubConfig)) -> anyhow::Result<Self> {
         let github = start_github().await?;
         let clock = Clock::manual(Clock::system().now());
-        let mut config = GithubConfig {
-            app_id: github.app_id(),
-            installation_id: github.installation_id(),
-            private_key: EncodingKey::from_rsa_pem(github.app_private_key_pem().as_bytes())?,
-            default_target: format!("org:{ORGANIZATION}").parse()?,
-            default_group_id: 1,
-            api_url: github.base_url().to_owned(),
-            web_url: github.base_url().to_owned(),
-            timeout: GITHUB_TIMEOUT,
-        };
+        let mut config = config_of(&github)?;
         change(&mut config);
         let app = App::new(pool.clone(), config, clock.clone())?;
         let pair = KeyPair::generate()?;
@@ -158,6 +149,11 @@ impl World {
         Ok(machine)
     }
 
+    /// How this world's GitHub is reached, for another process.
+    pub(crate) fn github_config(&self) -> anyhow::Result<GithubConfig> {
+        config_of(&self.github)
+    }
+
     /// The webhook of the App, with the current secret.
     pub(crate) fn webhook(&self) -> github::Webhook {
         let [secret, _] = WEBHOOK_SECRETS.map(str::to_owned);
@@ -183,14 +179,14 @@ impl World {
 
     /// A round of the comparison with GitHub.
     pub(crate) async fn reconcile(&self) -> anyhow::Result<Summary> {
-        let turn = jobs::wait_for_turn(&self.app).await?;
+        let turn = jobs::wait_for_turn(&self.app, Job::Upkeep).await?;
         let summary = jobs::reconcile(&self.app, &Origin::local(Actor::System("reconcile")), &turn).await;
         turn.release_now().await?;
         Ok(summary?)
     }
 
     pub(crate) async fn cleanup(&self, hours: Option<u32>, dry_run: bool) -> anyhow::Result<Vec<Cleaned>> {
-        let turn = jobs::wait_for_turn(&self.app).await?;
+        let turn = jobs::wait_for_turn(&self.app, Job::Upkeep).await?;
         let origin = Origin::local(Actor::Admin("root".to_owned()));
         let cleaned = jobs::cleanup(&self.app, &origin, hours, dry_run, &turn).await;
         turn.release_now().await?;
@@ -214,6 +210,19 @@ impl World {
         let query = "select event || ' ' || outcome from audit_log order by id";
         Ok(sqlx::query_scalar(query).fetch_all(&self.pool).await?)
     }
+}
+
+fn config_of(github: &FakeGithub) -> anyhow::Result<GithubConfig> {
+    Ok(GithubConfig {
+        app_id: github.app_id(),
+        installation_id: github.installation_id(),
+        private_key: EncodingKey::from_rsa_pem(github.app_private_key_pem().as_bytes())?,
+        default_target: format!("org:{ORGANIZATION}").parse()?,
+        default_group_id: 1,
+        api_url: github.base_url().to_owned(),
+        web_url: github.base_url().to_owned(),
+        timeout: GITHUB_TIMEOUT,
+    })
 }
 
 async fn start_github() -> anyhow::Result<FakeGithub> {

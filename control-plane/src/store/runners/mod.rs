@@ -1,8 +1,10 @@
 //! Rows of `runners`.
 
 mod changes;
+mod drains;
 
 pub use changes::{Issued, begin_attempt, insert, set_deleted, set_issuance, set_issued, set_missing, set_seen};
+pub use drains::{set_drain_waits, set_draining};
 
 use chrono::{DateTime, Utc};
 use identity::Principal;
@@ -13,7 +15,7 @@ use crate::runner::{DeletedReason, Issuance, Mode, State, Target, TargetError};
 
 /// A runner as recorded. The columns are described in the migration.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each is described in migrations/*_runners.sql")]
+#[expect(missing_docs, reason = "each is described in migrations/*_runners.sql and *_drains.sql")]
 pub struct Runner {
     pub id: Uuid,
     pub target: String,
@@ -38,6 +40,10 @@ pub struct Runner {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub deleted_at: Option<DateTime<Utc>>,
+    pub drain_requested_at: Option<DateTime<Utc>>,
+    pub drain_attempts: i32,
+    pub drain_next_at: Option<DateTime<Utc>>,
+    pub drain_error: Option<String>,
 }
 
 impl Runner {
@@ -61,7 +67,7 @@ macro_rules! select_runners {
                 runner_group_id, ephemeral, disable_update, state as "state: State",
                 deleted_reason as "deleted_reason: DeletedReason", issuance as "issuance: Issuance", requested_at,
                 secret_expires_at, github_runner_id, busy, offline_since, missing_since, created_at,
-                updated_at, deleted_at
+                updated_at, deleted_at, drain_requested_at, drain_attempts, drain_next_at, drain_error
             from runners "# + $rest
             $(, $argument)*
         )
@@ -71,6 +77,18 @@ macro_rules! select_runners {
 /// The runner with this id, locked until the transaction ends.
 pub async fn lock(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Runner>> {
     select_runners!("where id = $1 for update", id).fetch_optional(conn).await
+}
+
+/// The runner with this id.
+pub async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Runner>> {
+    select_runners!("where id = $1", id).fetch_optional(conn).await
+}
+
+/// Runners of the drain queue whose next attempt is due, the longest waiting first.
+pub async fn drains_due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<Runner>> {
+    select_runners!("where state <> 'deleted' and drain_next_at <= $1 order by drain_next_at limit $2", now, limit)
+        .fetch_all(conn)
+        .await
 }
 
 /// The owner's live runner of this name.
