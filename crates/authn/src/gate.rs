@@ -158,6 +158,9 @@ impl Gate {
         let path = header(headers, ":path").and_then(Path::parse).ok_or(Refusal::NoRule)?;
         let position = self.rules.iter().position(|rule| rule.applies(&path)).ok_or(Refusal::NoRule)?;
         let rule = self.rules.get(position).ok_or(Refusal::NoRule)?;
+        if path.raw != path.normalised && self.is_other_by_name(&path, rule) {
+            return Err(Refusal::NoRule);
+        }
         if rule.requirement.is_nothing() {
             return Ok(Admission::Public);
         }
@@ -170,6 +173,13 @@ impl Gate {
             .collect();
         let (remove, set) = take_out(&self.places_to_empty(&found), headers);
         Ok(Admission::Check(Check { rule: position, found, remove, set }))
+    }
+
+    /// Whether the path as it came is under another rule that asks for something else: `/%70ublic` is, where `/` asks
+    /// for a token and `/public` does not. Who is to say which of the two the upstream sees?
+    fn is_other_by_name(&self, path: &Path, rule: &Rule) -> bool {
+        let other = self.rules.iter().find(|rule| rule.names(path)).map(|other| &other.requirement);
+        other.is_some_and(|other| !other.is_nothing() && *other != rule.requirement)
     }
 
     /// The places whose tokens the upstream does not get, whether they hold or not.

@@ -3,6 +3,8 @@
 /// A path without its query, in the form in which rules compare it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Path {
+    /// As it came.
+    pub(crate) raw: String,
     /// Percent-encoding undone once, dot segments resolved, slashes merged.
     pub(crate) normalised: String,
     /// Whether the path came in a form that two readers may understand differently: a dot segment, an encoded or
@@ -26,7 +28,7 @@ impl Path {
             || decoded.contains('%')
             || path.matches('/').count() != decoded.matches('/').count()
             || inner.split('/').enumerate().any(odd_segment);
-        Some(Self { normalised: resolve(inner), doubtful })
+        Some(Self { raw: path.to_owned(), normalised: resolve(inner), doubtful })
     }
 }
 

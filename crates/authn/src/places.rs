@@ -14,7 +14,9 @@ pub(crate) struct Places {
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// `Authorization: Bearer TOKEN` (RFC 6750 section 2.1).
+    /// `Authorization: Bearer TOKEN` (RFC 6750 section 2.1). The query parameter `access_token`, which jwt_authn reads
+    /// too, is refused: tokens in URLs end up in logs (RFC 9700 section 4.3.2), and passing over it would let a bad one
+    /// through.
     Bearer,
     Header {
         name: String,
@@ -78,7 +80,11 @@ impl Places {
 impl Place {
     fn tokens(&self, headers: &Headers) -> Vec<Result<String, Refusal>> {
         match self {
-            Self::Bearer => values(headers, "authorization").filter_map(bearer).collect(),
+            Self::Bearer => {
+                let query = values(headers, ":path").flat_map(parameters);
+                let in_query = query.filter(|pair| pair.is_named("access_token")).map(|_| Err(Refusal::Ambiguous));
+                values(headers, "authorization").filter_map(bearer).chain(in_query).collect()
+            }
             Self::Header { name, prefix } => values(headers, name).filter_map(|value| after(value, prefix)).collect(),
             Self::Parameter(name) => {
                 let pairs = values(headers, ":path").flat_map(parameters);
@@ -86,8 +92,8 @@ impl Place {
             }
             Self::Cookie(name) => values(headers, "cookie")
                 .flat_map(cookies)
-                .filter(|(cookie, _)| cookie == name)
-                .map(|(_, value)| Ok(value))
+                .filter(|(cookie, _)| *cookie == name.as_bytes())
+                .map(|(_, value)| Ok(text(value)?.trim_matches('"').to_owned()))
                 .collect(),
         }
     }
@@ -102,19 +108,26 @@ fn text(value: &[u8]) -> Result<&str, Refusal> {
 }
 
 /// Nothing for another scheme. A second `Authorization` header of any scheme is refused elsewhere.
+///
+/// jwt_authn takes a token for one wherever `Bearer ` stands, and only in this spelling. What it would take for none,
+/// or for one where this filter sees none, is refused: otherwise `allow_missing` would let a bad token through.
 fn bearer(value: &[u8]) -> Option<Result<String, Refusal>> {
+    let scheme = |text: &str| text.split(' ').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
+    match after(value, "Bearer ") {
+        None if text(value).is_ok_and(|text| text.contains(' ') && scheme(text)) => Some(Err(Refusal::Malformed)),
+        found => found,
+    }
+}
+
+/// What follows the prefix. One that stands further behind is refused: jwt_authn would take what follows it.
+fn after(value: &[u8], prefix: &str) -> Option<Result<String, Refusal>> {
     let text = match text(value) {
         Ok(text) => text,
         Err(refusal) => return Some(Err(refusal)),
     };
-    let (scheme, token) = text.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Ok(token.trim_matches(' ').to_owned()))
-}
-
-fn after(value: &[u8], prefix: &str) -> Option<Result<String, Refusal>> {
-    match text(value) {
-        Ok(text) => text.strip_prefix(prefix).map(|token| Ok(token.trim_matches(' ').to_owned())),
-        Err(refusal) => Some(Err(refusal)),
+    match text.strip_prefix(prefix) {
+        Some(token) => Some(Ok(token.trim_matches(' ').to_owned())),
+        None => text.contains(prefix).then_some(Err(Refusal::Malformed)),
     }
 }
 
@@ -140,15 +153,14 @@ fn parameters(path: &[u8]) -> Vec<Pair<'_>> {
     query.split('&').filter(|raw| !raw.is_empty()).map(|raw| Pair { raw }).collect()
 }
 
-/// RFC 6265 section 4.2.1; the quotes that some clients put around a value are no part of it.
-fn cookies(header: &[u8]) -> Vec<(String, String)> {
-    let Ok(text) = std::str::from_utf8(header) else {
-        return Vec::new();
-    };
-    text.split(';')
-        .filter_map(|one| one.trim().split_once('='))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().trim_matches('"').to_owned()))
-        .collect()
+/// RFC 6265 section 4.2.1, as bytes: a cookie that is no text must not hide the others. The quotes that some clients
+/// put around a value are no part of it.
+fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    header.split(|byte| *byte == b';').filter_map(|one| {
+        let at = one.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = one.split_at_checked(at)?;
+        Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+    })
 }
 
 /// What becomes of the request's headers when the tokens in these places are taken out: names to remove, and
@@ -219,15 +231,27 @@ mod tests {
     #[test]
     fn by_default_the_token_is_a_bearer() {
         let bearer = places(&[], &[], &[]);
-        for spelling in ["Bearer t", "bearer t", "BEARER  t "] {
+        for spelling in ["Bearer t", "Bearer  t "] {
             assert_eq!(token(&bearer, &[("authorization", spelling)]), Ok("t".into()), "{spelling}");
+        }
+        for odd in ["bearer t", "BEARER t", "XBearer t", "Basic QQ== Bearer t"] {
+            assert_eq!(token(&bearer, &[("authorization", odd)]), Err(Refusal::Malformed), "{odd}");
         }
         for none in ["Basic QQ==", "Bearer", "t"] {
             assert_eq!(token(&bearer, &[("authorization", none)]), Err(Refusal::Missing), "{none}");
         }
-        assert_eq!(token(&bearer, &[(":path", "/x?access_token=t")]), Err(Refusal::Missing));
+        assert_eq!(token(&bearer, &[(":path", "/x?access_token=t")]), Err(Refusal::Ambiguous));
         let bytes = [("authorization".to_owned(), b"Bearer \xff".to_vec())];
         assert_eq!(bearer.find(&bytes), Err(Refusal::Malformed));
+    }
+
+    #[test]
+    fn a_cookie_that_is_no_text_does_not_hide_the_token() {
+        let session = places(&[], &[], &["session"]);
+        let found = |cookie: &[u8]| session.find(&[("cookie".to_owned(), cookie.to_vec())]).map(|found| found.token);
+        assert_eq!(found(b"a=\xff; session=t; b=\xff"), Ok("t".into()));
+        assert_eq!(found(b"session=\xff"), Err(Refusal::Malformed));
+        assert_eq!(found(b"a=\xff"), Err(Refusal::Missing));
     }
 
     #[test]

@@ -57,6 +57,11 @@ impl Rule {
         !(path.doubtful && self.requirement.can_pass_without_token()) && self.matches.holds(&path.normalised)
     }
 
+    /// Whether it is about the path as it came, which is how jwt_authn takes it.
+    pub(crate) fn names(&self, path: &Path) -> bool {
+        self.matches.holds(&path.raw)
+    }
+
     /// Whether the verified claims are those that the rule asks for (RFC 6750 section 3.1, `insufficient_scope`).
     pub(crate) fn check(&self, claims: Option<&Map<String, Value>>) -> Result<(), Refusal> {
         if self.claims.is_empty() && self.scopes.is_empty() {

@@ -57,6 +57,7 @@ impl UnverifiedToken<'_> {
         if self.claimed_issuer() != Some(expected.issuer.as_str()) {
             return Err(Refusal::Issuer);
         }
+        check_texts(&self.claims)?;
         check_times(&self.claims, expected, now)?;
         if self.claims.contains_key("cnf") {
             return Err(Refusal::Bound);
@@ -118,6 +119,18 @@ pub(crate) fn check_audience(claims: &Map<String, Value>, expected: &[String]) -
     if holds { Ok(()) } else { Err(Refusal::Audience) }
 }
 
+/// The types of claims that need not be there and whose values nobody may ask for (RFC 7519 sections 4.1.3, 4.1.7).
+fn check_texts(claims: &Map<String, Value>) -> Result<(), Refusal> {
+    let texts = |value: &Value| match value {
+        Value::Array(members) => members.iter().all(Value::is_string),
+        other => other.is_string(),
+    };
+    if !claims.get("aud").is_none_or(texts) {
+        return Err(Refusal::Audience);
+    }
+    if claims.get("jti").is_none_or(Value::is_string) { Ok(()) } else { Err(Refusal::Malformed) }
+}
+
 /// RFC 7519 sections 4.1.4 to 4.1.6, with the leeway on both sides; `exp` is required (RFC 9068 section 2.2).
 fn check_times(claims: &Map<String, Value>, expected: &Expectations, now: u64) -> Result<(), Refusal> {
     let expires_at = seconds(claims, "exp")?.ok_or(Refusal::Time)?;
@@ -128,7 +141,8 @@ fn check_times(claims: &Map<String, Value>, expected: &Expectations, now: u64) -
         return Err(Refusal::NotYetValid);
     }
     seconds(claims, "iat")?;
-    let longest = expected.max_lifetime.map(|lifetime| now.saturating_add(lifetime).saturating_add(expected.leeway));
+    // Without the leeway, as in jwt_authn.
+    let longest = expected.max_lifetime.map(|lifetime| now.saturating_add(lifetime));
     if longest.is_some_and(|longest| expires_at > longest) {
         return Err(Refusal::LivesTooLong);
     }
@@ -150,9 +164,9 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<u64>, Refus
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
-    let whole = value.as_u64();
-    let fractional = || value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    whole.or_else(|| fractional().map(|time| time.as_secs())).map(Some).ok_or(Refusal::Time)
+    // Through a double, as jwt_authn reads it, so that what is too large for one is for the other too.
+    let time = value.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.map(|time| Some(time.as_secs())).ok_or(Refusal::Time)
 }
 
 #[cfg(test)]
@@ -272,6 +286,16 @@ mod tests {
         assert!(verify(&issuer, &issuer.sign(&with(|all| all["aud"] = json!(["other", "runners"])))).is_ok());
     }
 
+    /// RFC 7519 sections 4.1.3 and 4.1.7, whether anybody asks for the claims or not.
+    #[test]
+    fn claims_that_nobody_asks_for_have_the_right_type_too() {
+        for other in [json!(7), json!(null), json!({})] {
+            assert_eq!(refused_claims(|all| all["jti"] = other.clone()), Refusal::Malformed, "{other}");
+            let claims = json!({"aud": other});
+            assert_eq!(check_texts(claims.as_object().unwrap()), Err(Refusal::Audience), "{other}");
+        }
+    }
+
     /// RFC 7519 section 4.1.4, RFC 9068 section 2.2.
     #[test]
     fn expiry_is_required_and_holds_with_the_leeway() {
@@ -281,7 +305,7 @@ mod tests {
         assert!(verify_at(&issuer, &raw, expires_at + leeway).is_ok());
         assert_eq!(verify_at(&issuer, &raw, expires_at + leeway + 1).unwrap_err(), Refusal::Expired);
         assert_eq!(refused_claims(|all| drop(all.as_object_mut().unwrap().remove("exp"))), Refusal::Time);
-        for other in [json!("1800000300"), json!(-1), json!(null), json!(1e300), json!(true)] {
+        for other in [json!("1800000300"), json!(-1), json!(null), json!(1e300), json!(u64::MAX), json!(true)] {
             assert_eq!(refused_claims(|all| all["exp"] = other.clone()), Refusal::Time, "{other}");
         }
     }

@@ -321,7 +321,22 @@ fn a_path_with_two_readings_does_not_reach_a_rule_that_a_missing_token_passes() 
     configuration["rules"][0] = json!({"match": {"prefix": "/"}, "requires": {"allow_missing": {}}});
     let mut world = World::new(&configuration).unwrap();
     assert_eq!(world.pass(&[(":path", "/x")]), Ok(Some(vec![])));
-    assert_eq!(world.pass(&[(":path", "/x/../api/y")]), Err(Refusal::Missing));
+    assert_eq!(world.pass(&[(":path", "/x/../api/y")]), Err(Refusal::NoRule));
+}
+
+/// As it came, which is how jwt_authn takes it, the path is under the rule for all.
+#[test]
+fn a_path_that_another_protected_rule_names_is_refused() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    let all = json!({"match": {"prefix": "/"}, "requires": {"provider_name": "main"}});
+    configuration["rules"].as_array_mut().unwrap().push(all);
+    let mut world = World::new(&configuration).unwrap();
+    for path in ["/%70ublic/x", "/he%61lth"] {
+        assert_eq!(world.pass(&[(":path", path)]), Err(Refusal::NoRule), "{path}");
+    }
+    assert_eq!(world.pass(&[(":path", "/public/a%20b")]), Ok(None));
+    assert!(world.get("/%61pi/x", &issuer.sign(&claims())).is_ok(), "both rules ask for the same");
 }
 
 #[test]
