@@ -1,0 +1,143 @@
+//! Envoy with any number of listeners, each with one HTTP filter in front of the same upstream.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use serde_json::{Value, json};
+use testkit::system::{Envoy, EnvoyOptions, Issuer, Scope, Tools};
+
+use crate::echo;
+
+/// How Envoy reads paths before any filter sees them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paths {
+    /// As they came: the filter is on its own.
+    AsTheyCame,
+    /// As the shipped configuration has it.
+    Normalised,
+}
+
+/// One listener.
+pub(crate) struct Listener {
+    pub(crate) name: &'static str,
+    pub(crate) paths: Paths,
+    /// The HTTP filter, as it stands in `http_filters`.
+    pub(crate) filter: Value,
+}
+
+/// A running Envoy with its upstream.
+pub(crate) struct Edge {
+    envoy: Envoy,
+    _scope: Arc<Scope>,
+}
+
+impl Edge {
+    /// Starts one worker, so that both filters of a comparison share a thread and a clock.
+    pub(crate) async fn start(listeners: &[Listener]) -> anyhow::Result<Self> {
+        let (tools, scope) = (Tools::from_env()?, Arc::new(Scope::new()?));
+        let upstream = echo::start().await?;
+        let options = EnvoyOptions {
+            binary: tools.envoy,
+            filter: tools.filter,
+            template: config(listeners, upstream).to_string(),
+            // The template has no place for these.
+            issuer: Issuer { issuer: String::new(), audience: String::new(), jwks_url: "http://127.0.0.1/".into() },
+            control_plane: ("127.0.0.1".into(), upstream.port()),
+            signing_key: identity::KeyPair::generate()?.private_pem,
+            concurrency: 1,
+        };
+        Ok(Self { envoy: Envoy::start(&options, &scope).await?, _scope: scope })
+    }
+
+    /// Where a listener listens.
+    pub(crate) async fn address(&self, name: &str) -> anyhow::Result<SocketAddr> {
+        let listeners = self.admin("/listeners?format=json").await?;
+        let listeners: Value = serde_json::from_str(&listeners)?;
+        let all = listeners.get("listener_statuses").and_then(Value::as_array).context("no listeners")?;
+        let listener = all.iter().find(|one| one.get("name").and_then(Value::as_str) == Some(name));
+        let port = listener.and_then(|one| one.pointer("/local_address/socket_address/port_value"));
+        let port = port.and_then(Value::as_u64).with_context(|| format!("no listener {name}"))?;
+        Ok(SocketAddr::from(([127, 0, 0, 1], u16::try_from(port)?)))
+    }
+
+    /// Statistics whose names match, as `name: value` lines.
+    pub(crate) async fn stats(&self, names: &str) -> anyhow::Result<String> {
+        self.admin(&format!("/stats?filter={names}")).await
+    }
+
+    /// Everything that Envoy wrote.
+    pub(crate) fn log(&mut self) -> String {
+        self.envoy.process().log()
+    }
+
+    async fn admin(&self, path: &str) -> anyhow::Result<String> {
+        Ok(reqwest::get(format!("{}{path}", self.envoy.admin_url())).await?.error_for_status()?.text().await?)
+    }
+}
+
+/// This project's filter with this configuration, in a VM of its own.
+pub(crate) fn ours(name: &str, configuration: &Value) -> Value {
+    let value = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration.to_string()});
+    json!({"name": "oidc", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
+        "config": {
+            "name": name, "root_id": name, "failure_policy": "FAIL_RELOAD",
+            "vm_config": {
+                "vm_id": name,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": "${FILTER_PATH}"}},
+                "environment_variables": {"host_env_keys": ["IDENTITY_SIGNING_KEY"]},
+            },
+            "configuration": value,
+        },
+    }})
+}
+
+/// Envoy's own filter with this configuration.
+pub(crate) fn native(configuration: &Value) -> Value {
+    let kind = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+    let mut typed_config = configuration.clone();
+    if let Some(members) = typed_config.as_object_mut() {
+        members.insert("@type".into(), kind.into());
+    }
+    json!({"name": "envoy.filters.http.jwt_authn", "typed_config": typed_config})
+}
+
+fn config(listeners: &[Listener], upstream: SocketAddr) -> Value {
+    let address = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+    let listeners: Vec<Value> = listeners
+        .iter()
+        .map(|one| json!({"name": one.name, "address": address(0), "filter_chains": [{"filters": [manager(one)]}]}))
+        .collect();
+    json!({
+        "admin": {"address": address(0)},
+        "static_resources": {
+            "listeners": listeners,
+            "clusters": [{
+                "name": "echo", "type": "STATIC", "connect_timeout": "2s",
+                "load_assignment": {"cluster_name": "echo", "endpoints": [
+                    {"lb_endpoints": [{"endpoint": {"address": address(upstream.port())}}]},
+                ]},
+            }],
+        },
+    })
+}
+
+fn manager(listener: &Listener) -> Value {
+    let normalised = listener.paths == Paths::Normalised;
+    json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": {
+        "@type":
+            "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": listener.name,
+        "normalize_path": normalised,
+        "merge_slashes": normalised,
+        "path_with_escaped_slashes_action": if normalised { "REJECT_REQUEST" } else { "KEEP_UNCHANGED" },
+        "route_config": {"virtual_hosts": [
+            {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "echo"}}]},
+        ]},
+        "http_filters": [listener.filter, {"name": "envoy.filters.http.router", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+        }}],
+    }})
+}
