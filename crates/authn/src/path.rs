@@ -20,8 +20,11 @@ impl Path {
         let decoded = decode(path)?;
         let unified = decoded.replace('\\', "/");
         let inner = unified.strip_prefix('/')?;
+        let last = inner.matches('/').count();
         let odd_segment = |(index, segment): (usize, &str)| {
-            matches!(segment, "." | "..") || segment.is_empty() && index != inner.matches('/').count()
+            // Some upstreams cut a segment off at a semicolon, and so read `..;` as a dot segment.
+            let name = segment.split(';').next().unwrap_or_default();
+            matches!(name, "." | "..") || name.is_empty() && (index != last || !segment.is_empty())
         };
         let doubtful = unified != decoded
             || decoded.contains(|char: char| char.is_control())
@@ -102,6 +105,9 @@ mod tests {
             ("/../../x", "/x"),
             ("/a%2fb", "/a/b"),
             ("/health%00", "/health\0"),
+            ("/public/..;/api", "/public/..;/api"),
+            ("/public/..;x=y/api", "/public/..;x=y/api"),
+            ("/public/;/api", "/public/;/api"),
             ("/%252e%252e/api", "/%2e%2e/api"),
         ] {
             assert_eq!(parse(raw), (normalised.to_owned(), true), "{raw}");
