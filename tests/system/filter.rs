@@ -1,5 +1,7 @@
 //! The filter's switches and counters in a real Envoy.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use reqwest::{Method, StatusCode};
 use testkit::issuer::{Algorithm, IssuerConfig, Mint, SignWith};
@@ -74,4 +76,20 @@ async fn in_shadow_mode_everything_passes_and_nobody_is_vouched_for() -> anyhow:
     assert_eq!(crate::support::answer(bare).await?.text("type")?, "/problems/unauthenticated");
     assert!(counter(&system, ".shadow_denied").await? >= 1);
     Ok(())
+}
+
+/// The page on the filter lists each counter, and no other.
+#[test]
+fn every_counter_is_documented() -> anyhow::Result<()> {
+    crate::support::in_shared_system(async |system| {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/filter.md"))?;
+        let name = |line: &str| Some(line.strip_prefix("| `oidc_filter.")?.split('`').next()?.to_owned());
+        let documented: BTreeSet<String> = page.lines().filter_map(name).collect();
+        let stats = request(Method::GET, system.admin_url(), "/stats?filter=oidc_filter").send().await?.text().await?;
+        let counted = stats.lines().filter_map(|line| line.split_once(':')?.0.split_once("oidc_filter."));
+        let counted =
+            counted.map(|(_, name)| if name.starts_with("denied.") { "denied.CODE" } else { name }.to_owned());
+        assert_eq!(counted.collect::<BTreeSet<_>>(), documented);
+        Ok(())
+    })
 }
