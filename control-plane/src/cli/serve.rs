@@ -35,7 +35,7 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let mut stop_signals = Signals::new()?;
     let jobs = tokio::spawn(jobs::run(app.clone(), config.jobs, end.clone()));
     let graceful = end.clone();
-    let web = Web::new(app.clone(), config.verifier, Webhooks::new(config.webhook_secrets));
+    let web = Web::new(app.clone(), config.verifier, Webhooks::new(config.webhook_secrets), config.rate_limit);
     let server = axum::serve(listener, router(web)).with_graceful_shutdown(async move { graceful.cancelled().await });
     let server = tokio::spawn(server.into_future());
 

@@ -10,6 +10,7 @@ pub use github::{GithubConfig, web_url};
 pub use reader::{ConfigError, Environment, Problem};
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub const VARIABLES: &[&str] = &[
     "IDENTITY_PUBLIC_KEYS_FILE",
     "LOG_LEVEL",
     "POLICY_FILE",
+    "RATE_LIMIT_PER_MINUTE",
     "RECONCILE_INTERVAL_SECONDS",
     "SERVICE_HOST",
     "SERVICE_PORT",
@@ -77,6 +79,8 @@ pub struct ServeConfig {
     pub jobs: JobsConfig,
     /// `GITHUB_WEBHOOK_SECRET` and `GITHUB_WEBHOOK_SECRET_PREVIOUS`; with none, webhooks are off.
     pub webhook_secrets: Vec<SecretString>,
+    /// `RATE_LIMIT_PER_MINUTE`, 1200 unless set: requests of one principal; 0 turns it off.
+    pub rate_limit: Option<NonZeroU32>,
 }
 
 /// Reads what a command on the database alone needs.
@@ -103,10 +107,20 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let host = reader.or_default("SERVICE_HOST", "127.0.0.1", "an IP address such as 127.0.0.1 or 0.0.0.0");
     let port = reader.or_default("SERVICE_PORT", "8000", "a port number from 0 to 65535");
     let jobs = read_jobs(&mut reader);
+    let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "1200", "a number of requests; 0 for no limit");
     let webhook_secrets = read_webhook_secrets(&mut reader);
     let config = (|| {
         let (database, github, verifier) = (database?, github?, verifier?);
-        Some(ServeConfig { database, github, verifier, host: host?, port: port?, jobs: jobs?, webhook_secrets })
+        Some(ServeConfig {
+            database,
+            github,
+            verifier,
+            host: host?,
+            port: port?,
+            jobs: jobs?,
+            webhook_secrets,
+            rate_limit: NonZeroU32::new(rate_limit?),
+        })
     })();
     reader.finish(config)
 }

@@ -26,6 +26,7 @@ impl FromRequestParts<Arc<Web>> for Caller {
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, ApiError> {
         match verify(&parts.headers, web) {
             Ok(identity) => {
+                web.limits.count(&identity.principal, web.app.clock.now()).map_err(ApiError::RateLimited)?;
                 let origin = origin(parts, Actor::Principal(identity.clone()));
                 Ok(Self { identity, origin })
             }

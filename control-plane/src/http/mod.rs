@@ -2,15 +2,19 @@
 
 mod body;
 mod caller;
+mod catalogue;
 mod health;
+mod limits;
 mod middleware;
 mod problem;
 mod runners;
 mod webhooks;
 
+pub use catalogue::{PROBLEM_TYPES, ProblemType};
 pub use problem::{ApiError, Problem};
 pub use webhooks::Webhooks;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +28,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::operations::App;
 use caller::DenialBudget;
+use limits::Limits;
 
 /// No request needs more: 100 labels of 100 characters and a name.
 const MAX_BODY: usize = 32 * 1024;
@@ -37,26 +42,33 @@ pub struct Web {
     verifier: Verifier,
     denials: DenialBudget,
     webhooks: Webhooks,
+    limits: Limits,
 }
 
 impl Web {
-    /// Handlers that believe assertions which this verifier accepts, and deliveries that these webhooks accept.
-    pub fn new(app: Arc<App>, verifier: Verifier, webhooks: Webhooks) -> Arc<Self> {
-        Arc::new(Self { app, verifier, denials: DenialBudget::default(), webhooks })
+    /// Handlers that believe assertions which this verifier accepts, and deliveries that these webhooks accept; each
+    /// principal may ask so often a minute.
+    pub fn new(app: Arc<App>, verifier: Verifier, webhooks: Webhooks, per_minute: Option<NonZeroU32>) -> Arc<Self> {
+        let limits = Limits::new(per_minute);
+        Arc::new(Self { app, verifier, denials: DenialBudget::default(), webhooks, limits })
     }
 }
 
 /// Every route of the service.
 pub fn router(web: Arc<Web>) -> Router {
-    Router::new()
-        .route("/health", get(health::health))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
+    let webhook = post(webhooks::receive).layer(DefaultBodyLimit::max(webhooks::MAX_BODY));
+    let limited = Router::new()
         .route("/api/v1/runners", get(runners::list))
         .route("/api/v1/runners/provision", post(runners::provision))
         .route("/api/v1/runners/{name}", get(runners::read).delete(runners::deprovision))
         .route("/api/v1/runners/{name}/refresh", post(runners::refresh))
-        .route("/webhooks/github", post(webhooks::receive).layer(DefaultBodyLimit::max(webhooks::MAX_BODY)))
+        .route("/webhooks/github", webhook)
+        .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&web), limits::at_a_time));
+    Router::new()
+        .route("/health", get(health::health))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .merge(limited)
         .with_state(web)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))

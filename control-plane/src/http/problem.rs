@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::catalogue::{ProblemType, named};
 use crate::causes::causes;
 use crate::github::{GithubError, Kind};
 use crate::operations::OperationError;
@@ -17,9 +18,7 @@ use crate::operations::OperationError;
 pub struct Problem {
     /// The status.
     pub status: StatusCode,
-    /// The last part of `type`.
-    slug: &'static str,
-    title: &'static str,
+    kind: ProblemType,
     detail: String,
     retry_after: Option<Duration>,
 }
@@ -39,6 +38,12 @@ pub enum ApiError {
     /// There is no such path, or it is turned off.
     #[error("no such path")]
     NotFound,
+    /// The principal asked for more than its share.
+    #[error("too many requests of one principal")]
+    RateLimited(Duration),
+    /// Too much is under way.
+    #[error("too many requests at a time")]
+    Overloaded,
     /// A webhook without a signature that holds.
     #[error("no valid signature of a webhook")]
     WebhookSignature,
@@ -56,13 +61,20 @@ impl From<sqlx::Error> for ApiError {
 impl ApiError {
     fn problem(&self) -> Problem {
         match self {
-            Self::Unauthenticated => Problem::new(401, "unauthenticated", "Not authenticated")
+            Self::Unauthenticated => Problem::new("unauthenticated")
                 .detail("The request carries no valid identity assertion. Call through the edge, with a bearer token."),
-            Self::MediaType => Problem::new(415, "unsupported-media-type", "Unsupported media type")
+            Self::MediaType => Problem::new("unsupported-media-type")
                 .detail("Send the body as JSON, with the header `content-type: application/json`."),
             Self::BodyTooLarge => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
             Self::NotFound => Problem::of_status(StatusCode::NOT_FOUND),
-            Self::WebhookSignature => Problem::new(401, "webhook-signature", "Webhook signature refused")
+            Self::RateLimited(wait) => {
+                let problem = Problem::new("rate-limited").detail("You ask too often. Wait as the header says.");
+                Problem { retry_after: Some(wait.saturating_add(Duration::from_millis(999))), ..problem }
+            }
+            Self::Overloaded => Problem::new("overloaded")
+                .detail("Too many requests are under way. Nothing was done; repeat in a moment.")
+                .retry_after(1),
+            Self::WebhookSignature => Problem::new("webhook-signature")
                 .detail("Sign the raw body with the configured secret: X-Hub-Signature-256: sha256=HMAC in hex."),
             Self::Operation(error) => of_operation(error),
         }
@@ -76,39 +88,31 @@ fn of_operation(error: &OperationError) -> Problem {
         OperationError::Transition(_) | OperationError::Target(_) | OperationError::Internal(_) => {
             Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
         }
-        OperationError::Invalid(detail) => Problem::new(400, "invalid-request", "Invalid request").detail(detail),
-        OperationError::Denied(reasons) => {
-            Problem::new(403, "denied-by-policy", "Denied by policy").detail(&reasons.join("; "))
-        }
-        OperationError::NameTaken(name) => {
-            Problem::new(409, "runner-name-taken", "Runner name taken").detail(&format!(
-                "A runner named {name:?} exists (names are compared without regard to case). Choose another name, or \
+        OperationError::Invalid(detail) => Problem::new("invalid-request").detail(detail),
+        OperationError::Denied(reasons) => Problem::new("denied-by-policy").detail(&reasons.join("; ")),
+        OperationError::NameTaken(name) => Problem::new("runner-name-taken").detail(&format!(
+            "A runner named {name:?} exists (names are compared without regard to case). Choose another name, or \
              delete that runner first."
-            ))
-        }
+        )),
         OperationError::RunnerNotFound => {
-            Problem::new(404, "runner-not-found", "Runner not found").detail("You have no runner of this name or id.")
+            Problem::new("runner-not-found").detail("You have no runner of this name or id.")
         }
-        OperationError::Busy => Problem::new(409, "runner-busy", "Runner busy")
+        OperationError::Busy => Problem::new("runner-busy")
             .detail("The runner is running a job. Repeat when the job has ended.")
             .retry_after(30),
-        OperationError::UnderWay => Problem::new(409, "provision-in-progress", "Provision in progress")
+        OperationError::UnderWay => Problem::new("provision-in-progress")
             .detail("Another request is provisioning this runner, or was interrupted just now. Repeat in a moment.")
             .retry_after(5),
-        OperationError::AlreadyRegistered => {
-            Problem::new(409, "runner-already-registered", "Runner already registered")
-                .detail("A machine has registered with this runner. Use a new idempotency key for another runner.")
-        }
-        OperationError::RunnerDeleted => Problem::new(409, "runner-deleted", "Runner deleted")
+        OperationError::AlreadyRegistered => Problem::new("runner-already-registered")
+            .detail("A machine has registered with this runner. Use a new idempotency key for another runner."),
+        OperationError::RunnerDeleted => Problem::new("runner-deleted")
             .detail("The runner has been deleted meanwhile. Use a new idempotency key for another runner."),
-        OperationError::KeyReused => Problem::new(422, "idempotency-key-reused", "Idempotency key reused")
+        OperationError::KeyReused => Problem::new("idempotency-key-reused")
             .detail("This idempotency key came with a different request before. Use a new key for a new request."),
-        OperationError::OutcomeUnknown(_) => {
-            Problem::new(504, "provision-outcome-unknown", "Provision outcome unknown").retry_after(5).detail(
-                "GitHub did not answer, so it is unknown whether the runner was registered; nothing was handed out. \
+        OperationError::OutcomeUnknown(_) => Problem::new("provision-outcome-unknown").retry_after(5).detail(
+            "GitHub did not answer, so it is unknown whether the runner was registered; nothing was handed out. \
                  Repeat with the same Idempotency-Key, or with another name; what is left over is cleaned up.",
-            )
-        }
+        ),
     }
 }
 
@@ -118,30 +122,33 @@ fn of_github(error: &GithubError) -> Problem {
         None => what.to_owned(),
     };
     match &error.kind {
-        Kind::NotFound if error.before_call => Problem::new(502, "github-credentials", "GitHub refused the App")
-            .detail(&operator("GitHub does not know the App's installation.")),
-        Kind::Credentials(_) => Problem::new(502, "github-credentials", "GitHub refused the App")
-            .detail(&operator("GitHub refused this service's credentials.")),
-        Kind::Suspended => Problem::new(502, "github-suspended", "GitHub App suspended")
+        Kind::NotFound if error.before_call => {
+            Problem::new("github-credentials").detail(&operator("GitHub does not know the App's installation."))
+        }
+        Kind::Credentials(_) => {
+            Problem::new("github-credentials").detail(&operator("GitHub refused this service's credentials."))
+        }
+        Kind::Suspended => Problem::new("github-suspended")
             .detail(&operator("The installation of this service's GitHub App is suspended.")),
-        Kind::Permission(_) => Problem::new(502, "github-permission", "GitHub permission missing")
-            .detail(&operator("GitHub does not let this service's App do this.")),
-        Kind::NotFound => Problem::new(502, "github-not-found", "Not found on GitHub")
+        Kind::Permission(_) => {
+            Problem::new("github-permission").detail(&operator("GitHub does not let this service's App do this."))
+        }
+        Kind::NotFound => Problem::new("github-not-found")
             .detail("GitHub has no such organisation, repository or runner group, or hides it from this service."),
         Kind::Busy => of_operation(&OperationError::Busy),
-        Kind::NameConflict => Problem::new(409, "runner-name-taken", "Runner name taken")
-            .detail("GitHub has a runner of this name. Choose another name."),
-        Kind::Invalid(..) => Problem::new(502, "github-refused", "Refused by GitHub")
-            .detail("GitHub refused the request. The service's log says why."),
+        Kind::NameConflict => {
+            Problem::new("runner-name-taken").detail("GitHub has a runner of this name. Choose another name.")
+        }
+        Kind::Invalid(..) => {
+            Problem::new("github-refused").detail("GitHub refused the request. The service's log says why.")
+        }
         Kind::RateLimited(wait) => {
-            let problem = Problem::new(503, "github-rate-limited", "GitHub rate limit reached")
+            let problem = Problem::new("github-rate-limited")
                 .detail("GitHub takes no more calls from this service for now. Repeat later.");
             Problem { retry_after: Some(wait.unwrap_or(Duration::from_mins(1))), ..problem }
         }
         Kind::Outage(..) | Kind::TimedOut | Kind::Unreachable(_) | Kind::AnswerLost(_) => {
-            Problem::new(503, "github-unavailable", "GitHub unavailable")
-                .detail("GitHub does not answer. Repeat later.")
-                .retry_after(10)
+            Problem::new("github-unavailable").detail("GitHub does not answer. Repeat later.").retry_after(10)
         }
     }
 }
@@ -162,15 +169,16 @@ fn of_database(error: &sqlx::Error) -> Problem {
     if !unavailable {
         return Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR);
     }
-    Problem::new(503, "database-unavailable", "Records unavailable")
+    Problem::new("database-unavailable")
         .detail("The service can't record what it does right now, so it does nothing. Repeat in a moment.")
         .retry_after(5)
 }
 
 impl Problem {
-    fn new(status: u16, slug: &'static str, title: &'static str) -> Self {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Self { status, slug, title, detail: String::new(), retry_after: None }
+    fn new(slug: &str) -> Self {
+        let kind = named(slug);
+        let status = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, kind, detail: String::new(), retry_after: None }
     }
 
     fn detail(self, detail: &str) -> Self {
@@ -184,16 +192,17 @@ impl Problem {
     /// For an error that carries nothing but its status: of the router, a limit or a panic.
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status.as_u16() {
-            404 => Self::new(404, "not-found", "Not found").detail("There is no such path."),
-            405 => Self::new(405, "method-not-allowed", "Method not allowed").detail("See the header `allow`."),
-            413 => Self::new(413, "body-too-large", "Body too large").detail("No request needs more than 32 KiB."),
-            503 => Self::new(503, "timeout", "Time-out")
+            404 => Self::new("not-found").detail("There is no such path."),
+            405 => Self::new("method-not-allowed").detail("See the header `allow`."),
+            413 => Self::new("body-too-large").detail("No request needs more than 32 KiB."),
+            503 => Self::new("timeout")
                 .detail("The request took too long. It may still complete; look before you repeat it.")
                 .retry_after(5),
-            code @ 400..=499 => {
-                Self::new(code, "invalid-request", "Invalid request").detail("The request could not be understood.")
+            400..=499 => {
+                let problem = Self::new("invalid-request").detail("The request could not be understood.");
+                Self { status, ..problem }
             }
-            code => Self::new(code, "internal", "Internal error")
+            _ => Self::new("internal")
                 .detail("Something went wrong inside the service. Its log has the cause under this request id."),
         }
     }
@@ -201,8 +210,8 @@ impl Problem {
     /// The document (RFC 9457 section 3).
     pub(super) fn body(&self, request_id: &str) -> Value {
         json!({
-            "type": format!("/problems/{}", self.slug),
-            "title": self.title,
+            "type": format!("/problems/{}", self.kind.slug),
+            "title": self.kind.title,
             "status": self.status.as_u16(),
             "detail": self.detail,
             "request_id": request_id,
@@ -216,9 +225,9 @@ impl IntoResponse for ApiError {
         let problem = self.problem();
         let cause = causes(&self);
         if problem.status.is_server_error() {
-            tracing::error!(problem = problem.slug, cause, "request failed");
+            tracing::error!(problem = problem.kind.slug, cause, "request failed");
         } else {
-            tracing::info!(problem = problem.slug, cause, "request refused");
+            tracing::info!(problem = problem.kind.slug, cause, "request refused");
         }
         let mut response = problem.status.into_response();
         if let Some(wait) = problem.retry_after {

@@ -99,3 +99,31 @@ async fn health_tells_life_from_readiness(pool: PgPool) -> anyhow::Result<()> {
     assert_eq!(world.send(world.anonymous(Method::GET, "/health/ready")).await?.status, 503);
     Ok(())
 }
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn one_principal_can_not_crowd_out_the_others(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    for _ in 0..crate::world::RATE_LIMIT {
+        assert_eq!(world.get("alice", "/api/v1/runners?limit=0").await?.status, 400);
+    }
+    let answer = world.get("alice", "/api/v1/runners").await?;
+    assert_eq!((answer.status, answer.problem(), answer.header("retry-after")), (429, "rate-limited", "1"));
+    assert_eq!(world.get("bob", "/api/v1/runners").await?.status, 200);
+    world.advance_here(std::time::Duration::from_secs(1))?;
+    assert_eq!(world.get("alice", "/api/v1/runners").await?.status, 200);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn every_answer_carries_the_headers_that_browsers_obey(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    for path in ["/health/live", "/api/v1/runners", "/nothing"] {
+        let answer = world.get("alice", path).await?;
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
+        assert_eq!(answer.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("cache-control"), "no-store", "{path}");
+        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{path}");
+    }
+    Ok(())
+}

@@ -127,7 +127,7 @@ async fn without_a_secret_the_endpoint_is_off(pool: PgPool) -> anyhow::Result<()
     let url = format!("http://{}/webhooks/github", listener.local_addr()?);
     let pair = identity::KeyPair::generate()?;
     let verifier = identity::Verifier::new(&pair.public_pem, identity::DEFAULT_AUDIENCE)?;
-    let web = Web::new(world.app.clone(), verifier, Webhooks::new(Vec::new()));
+    let web = Web::new(world.app.clone(), verifier, Webhooks::new(Vec::new()), None);
     tokio::spawn(axum::serve(listener, router(web)).into_future());
     let delivery = Delivery::new("ping", &Value::Null);
     assert_eq!(delivery.send(&Webhook { url, secret: String::new() }).await?, 404);

@@ -1,5 +1,6 @@
 //! A service with everything around it, and its callers.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use tokio::sync::OnceCell;
 pub(crate) const GITHUB_TIMEOUT: Duration = Duration::from_secs(2);
 /// The current secret of the webhook, and the one before.
 pub(crate) const WEBHOOK_SECRETS: [&str; 2] = ["current secret", "previous secret"];
+/// Requests a minute of one principal.
+pub(crate) const RATE_LIMIT: u32 = 120;
 pub(crate) const ISSUER: &str = "https://idp.example.com";
 
 /// Making an RSA key takes long; one is enough for all stories of a process.
@@ -86,7 +89,7 @@ impl World {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let base = format!("http://{}", listener.local_addr()?);
         let webhooks = Webhooks::new(WEBHOOK_SECRETS.map(|secret| secret.to_owned().into()).to_vec());
-        let web = Web::new(Arc::clone(&app), verifier, webhooks);
+        let web = Web::new(Arc::clone(&app), verifier, webhooks, NonZeroU32::new(RATE_LIMIT));
         tokio::spawn(axum::serve(listener, router(web)).into_future());
         let signer = Signer::new(&pair.private_pem, DEFAULT_GATEWAY, DEFAULT_AUDIENCE)?;
         Ok(Self { app, github, clock, pool, base, public_pem: pair.public_pem, signer, client: Client::new() })
