@@ -9,15 +9,18 @@ use serde::{Deserialize, Serialize};
 use crate::runner::{Labels, Mode, NamePrefix, RunnerName, Target};
 
 /// The body of a provision, checked for form.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProvisionRequest {
     /// The name wanted.
+    #[schema(value_type = Option<String>, max_length = 64)]
     pub runner_name: Option<RunnerName>,
     /// Instead of a name: the start of one that the service completes.
+    #[schema(value_type = Option<String>, max_length = 55)]
     pub runner_name_prefix: Option<NamePrefix>,
     /// Labels beside those that the runner gives itself.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     pub labels: Labels,
     /// The runner group; the default one unless given.
     pub runner_group_id: Option<i64>,
@@ -29,6 +32,7 @@ pub struct ProvisionRequest {
     #[serde(default)]
     pub mode: Mode,
     /// Where; the default organisation unless given.
+    #[schema(value_type = Option<String>, example = "org:acme-partners")]
     pub target: Option<Target>,
 }
 

@@ -6,11 +6,14 @@ mod catalogue;
 mod health;
 mod limits;
 mod middleware;
+mod openapi;
 mod problem;
 mod runners;
+mod views;
 mod webhooks;
 
 pub use catalogue::{PROBLEM_TYPES, ProblemType};
+pub use openapi::description;
 pub use problem::{ApiError, Problem};
 pub use webhooks::Webhooks;
 
@@ -68,6 +71,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .merge(openapi::routes())
         .merge(limited)
         .with_state(web)
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -7,31 +7,46 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use chrono::{DateTime, Utc};
-use secrecy::ExposeSecret as _;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::body::{invalid, parse};
+use super::openapi::ProblemBody;
+use super::views::{ListView, ProvisionView, RunnerView, answer, view};
 use super::{ApiError, Web};
-use crate::operations::{self, App, Caller, ListCall, OperationError, ProvisionCall, Provisioned};
+use crate::operations::{self, Caller, ListCall, ProvisionCall};
 use crate::policy::ProvisionRequest;
-use crate::runner::{DeletedReason, Mode, State as RunnerState};
-use crate::store::runners::Runner;
+use crate::runner::State as RunnerState;
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const MAX_IDEMPOTENCY_KEY: usize = 255;
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 100;
 
-/// `POST /api/v1/runners/provision`
+/// Has a runner registered.
+///
+/// The answer holds the secret that its machine registers with; it is given once and stored nowhere.
+#[utoipa::path(post, path = "/api/v1/runners/provision", tag = "runners",
+    request_body(content = ProvisionRequest, example = json!({"runner_name": "build-7", "labels": ["gpu"]})),
+    params(("Idempotency-Key" = Option<String>, Header, description = "A repeat with the same key and body is about the same runner, with a fresh secret")),
+    responses(
+        (status = 201, description = "Registered.", body = ProvisionView, example = json!({
+            "runner_id": "0193b1c2-7d5e-7000-8000-5a1f0c9e2b44", "runner_name": "build-7",
+            "github_url": "https://github.com/acme-partners", "expires_at": "2026-11-23T13:00:00Z",
+            "runner_group_id": 1, "labels": ["gpu"], "ephemeral": true,
+            "configuration_command": "./config.sh --url … --token … --name build-7 --labels gpu --ephemeral --unattended",
+            "registration_token": "…"
+        })),
+        (status = "default", description = "A problem; docs/errors.md lists the types.", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn provision(
     State(web): State<Arc<Web>>,
     caller: Caller,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<ProvisionView>), ApiError> {
     let parsed = idempotency_key(&headers).and_then(|key| Ok((key, parse::<ProvisionRequest>(&headers, body)?)));
     let (idempotency_key, request) = match parsed {
         Ok(parsed) => parsed,
@@ -42,30 +57,7 @@ pub(super) async fn provision(
     };
     let call = ProvisionCall { caller, request, idempotency_key };
     let provisioned = operations::provision(Arc::clone(&web.app), call).await?;
-    Ok((StatusCode::CREATED, Json(answer(&provisioned))))
-}
-
-/// The one place where a secret leaves the service.
-fn answer(provisioned: &Provisioned) -> Value {
-    let Provisioned { runner, secret, github_url } = provisioned;
-    let mut answer = json!({
-        "runner_id": runner.id,
-        "runner_name": runner.name,
-        "github_url": github_url,
-        "expires_at": secret.expires_at,
-        "runner_group_id": runner.runner_group_id,
-        "labels": runner.labels,
-        "ephemeral": runner.ephemeral,
-        "configuration_command": secret.command.expose_secret(),
-    });
-    if let Some(members) = answer.as_object_mut() {
-        let member = if runner.mode == Mode::Jit { "encoded_jit_config" } else { "registration_token" };
-        members.insert(member.to_owned(), json!(secret.value.expose_secret()));
-        if let Some(id) = secret.github_runner_id {
-            members.insert("github_runner_id".to_owned(), json!(id));
-        }
-    }
-    answer
+    Ok((StatusCode::CREATED, Json(answer(provisioned))))
 }
 
 /// The `Idempotency-Key` of a request: printable ASCII without spaces, once.
@@ -85,21 +77,36 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     Err(invalid(format!("Idempotency-Key: must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters, no spaces")))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
+    /// Only of this state; all but deleted ones unless given.
     status: Option<RunnerState>,
+    /// Only with this label.
     label: Option<String>,
+    /// How many a page, 1 to 100; 50 unless given.
     limit: Option<i64>,
+    /// `next_cursor` of the page before.
     cursor: Option<Uuid>,
 }
 
-/// `GET /api/v1/runners`
+/// Lists your runners, the newest first.
+#[utoipa::path(get, path = "/api/v1/runners", tag = "runners",
+    params(ListQuery),
+    responses(
+        (status = 200, description = "A page of them.", body = ListView, example = json!({
+            "runners": [], "total": 0, "next_cursor": null
+        })),
+        (status = "default", description = "A problem; docs/errors.md lists the types.", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
     caller: Caller,
     query: Result<Query<ListQuery>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<ListView>, ApiError> {
     let Query(query) = query.map_err(|rejection| invalid(rejection.body_text()))?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
     if !(1..=MAX_LIMIT).contains(&limit) {
@@ -112,10 +119,25 @@ pub(super) async fn list(
     let call = ListCall { state: query.status, label, before: query.cursor, limit };
     let listing = operations::list(&web.app, &caller, &call).await?;
     let runners = listing.runners.iter().map(|runner| view(&web.app, runner)).collect::<Result<Vec<_>, _>>()?;
-    Ok(Json(json!({"runners": runners, "total": listing.total, "next_cursor": listing.next})))
+    Ok(Json(ListView { runners, total: listing.total, next_cursor: listing.next }))
 }
 
-/// `GET /api/v1/runners/{name}`
+/// Shows one of your runners.
+#[utoipa::path(get, path = "/api/v1/runners/{name}", tag = "runners",
+    params(("name" = String, Path, description = "The runner's name or its id")),
+    responses(
+        (status = 200, description = "As recorded.", body = RunnerView, example = json!({
+    "runner_id": "0193b1c2-7d5e-7000-8000-5a1f0c9e2b44", "runner_name": "build-7", "status": "active",
+    "deleted_reason": null, "busy": true, "target": "org:acme-partners",
+    "github_url": "https://github.com/acme-partners", "github_runner_id": 42, "runner_group_id": 1,
+    "labels": ["gpu"], "ephemeral": true, "mode": "registration-token", "expires_at": "2026-11-23T13:00:00Z",
+    "provisioned_by": "ci@acme.example", "created_at": "2026-11-23T12:00:00Z", "updated_at": "2026-11-23T12:01:00Z",
+    "deleted_at": null, "drain": null
+})),
+        (status = "default", description = "A problem; docs/errors.md lists the types.", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn read(
     State(web): State<Arc<Web>>,
     caller: Caller,
@@ -125,7 +147,22 @@ pub(super) async fn read(
     Ok(Json(view(&web.app, &runner)?))
 }
 
-/// `POST /api/v1/runners/{name}/refresh`
+/// Asks GitHub about one of your runners now.
+#[utoipa::path(post, path = "/api/v1/runners/{name}/refresh", tag = "runners",
+    params(("name" = String, Path, description = "The runner's name or its id")),
+    responses(
+        (status = 200, description = "As GitHub has it.", body = RunnerView, example = json!({
+    "runner_id": "0193b1c2-7d5e-7000-8000-5a1f0c9e2b44", "runner_name": "build-7", "status": "active",
+    "deleted_reason": null, "busy": true, "target": "org:acme-partners",
+    "github_url": "https://github.com/acme-partners", "github_runner_id": 42, "runner_group_id": 1,
+    "labels": ["gpu"], "ephemeral": true, "mode": "registration-token", "expires_at": "2026-11-23T13:00:00Z",
+    "provisioned_by": "ci@acme.example", "created_at": "2026-11-23T12:00:00Z", "updated_at": "2026-11-23T12:01:00Z",
+    "deleted_at": null, "drain": null
+})),
+        (status = "default", description = "A problem; docs/errors.md lists the types.", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn refresh(
     State(web): State<Arc<Web>>,
     caller: Caller,
@@ -136,15 +173,34 @@ pub(super) async fn refresh(
 }
 
 /// Options of a deletion; an unknown one must not be taken for done.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct DeleteQuery {
     /// Take a busy runner away when its job has ended.
     #[serde(default)]
+    #[param(required = false)]
     drain: bool,
 }
 
-/// `DELETE /api/v1/runners/{name}`
+/// Deletes one of your runners, at GitHub first.
+#[utoipa::path(delete, path = "/api/v1/runners/{name}", tag = "runners",
+    params(("name" = String, Path, description = "The runner's name or its id"),
+        DeleteQuery),
+    responses(
+        (status = 200, description = "Deleted.", body = RunnerView, example = json!({
+    "runner_id": "0193b1c2-7d5e-7000-8000-5a1f0c9e2b44", "runner_name": "build-7", "status": "deleted",
+    "deleted_reason": "deprovisioned", "busy": false, "target": "org:acme-partners",
+    "github_url": "https://github.com/acme-partners", "github_runner_id": 42, "runner_group_id": 1,
+    "labels": ["gpu"], "ephemeral": true, "mode": "registration-token", "expires_at": "2026-11-23T13:00:00Z",
+    "provisioned_by": "ci@acme.example", "created_at": "2026-11-23T12:00:00Z", "updated_at": "2026-11-23T12:01:00Z",
+    "deleted_at": "2026-11-23T12:01:00Z", "drain": null
+})),
+        (status = 202, description = "Busy; it goes when its job has ended.", body = RunnerView),
+        (status = "default", description = "A problem; docs/errors.md lists the types.", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
+)]
 pub(super) async fn deprovision(
     State(web): State<Arc<Web>>,
     caller: Caller,
@@ -160,65 +216,4 @@ pub(super) async fn deprovision(
     };
     let status = if runner.state == RunnerState::Deleted { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(view(&web.app, &runner)?)))
-}
-
-/// A runner as its owner sees it.
-#[derive(Serialize)]
-pub(super) struct RunnerView {
-    runner_id: Uuid,
-    runner_name: String,
-    status: RunnerState,
-    deleted_reason: Option<DeletedReason>,
-    busy: bool,
-    target: String,
-    github_url: String,
-    github_runner_id: Option<i64>,
-    runner_group_id: i64,
-    labels: Vec<String>,
-    ephemeral: bool,
-    mode: Mode,
-    expires_at: Option<DateTime<Utc>>,
-    provisioned_by: String,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    deleted_at: Option<DateTime<Utc>>,
-    drain: Option<DrainView>,
-}
-
-/// How far a runner has come that is to go when it is idle.
-#[derive(Serialize)]
-pub(super) struct DrainView {
-    requested_at: DateTime<Utc>,
-    attempts: i32,
-    next_attempt_at: Option<DateTime<Utc>>,
-    waits_because: Option<String>,
-}
-
-fn view(app: &App, runner: &Runner) -> Result<RunnerView, OperationError> {
-    let runner = runner.clone();
-    Ok(RunnerView {
-        runner_id: runner.id,
-        github_url: runner.target()?.web_url(&app.web_url),
-        runner_name: runner.name,
-        status: runner.state,
-        deleted_reason: runner.deleted_reason,
-        busy: runner.busy,
-        target: runner.target,
-        github_runner_id: runner.github_runner_id,
-        runner_group_id: runner.runner_group_id,
-        labels: runner.labels,
-        ephemeral: runner.ephemeral,
-        mode: runner.mode,
-        expires_at: runner.secret_expires_at,
-        provisioned_by: runner.owner_name,
-        created_at: runner.created_at,
-        updated_at: runner.updated_at,
-        deleted_at: runner.deleted_at,
-        drain: runner.drain_requested_at.map(|requested_at| DrainView {
-            requested_at,
-            attempts: runner.drain_attempts,
-            next_attempt_at: runner.drain_next_at.filter(|_| runner.state != RunnerState::Deleted),
-            waits_because: runner.drain_error,
-        }),
-    })
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::UnknownValue;
 
 /// Where a runner is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[sqlx(type_name = "text", rename_all = "lowercase")]
 pub enum State {
@@ -77,7 +77,7 @@ impl std::str::FromStr for State {
 }
 
 /// Why a runner is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 #[sqlx(type_name = "text", rename_all = "kebab-case")]
 pub enum DeletedReason {
@@ -132,9 +132,24 @@ impl Issuance {
     }
 }
 
+/// The table as a diagram.
+#[cfg(test)]
+fn diagram() -> String {
+    let mut lines = vec!["```mermaid".to_owned(), "stateDiagram-v2".to_owned(), "    [*] --> pending".to_owned()];
+    lines.extend(STEPS.iter().map(|(from, to)| format!("    {from} --> {to}")));
+    lines.extend(["    deleted --> [*]".to_owned(), "```".to_owned()]);
+    lines.join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_diagram_in_the_docs_is_the_table() {
+        let page = include_str!("../../../docs/states.md");
+        assert!(page.contains(&diagram()), "docs/states.md must hold:\n{}", diagram());
+    }
 
     #[test]
     fn nothing_leaves_deleted_or_returns_to_pending() {

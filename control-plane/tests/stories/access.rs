@@ -127,3 +127,14 @@ async fn every_answer_carries_the_headers_that_browsers_obey(pool: PgPool) -> an
     }
     Ok(())
 }
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn the_description_and_its_page_are_open_to_everybody(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let described = world.send(world.anonymous(Method::GET, "/api/v1/openapi.json")).await?;
+    assert_eq!((described.status, &described.body), (200, &control_plane::http::description()));
+    let page = world.anonymous(Method::GET, "/docs").send().await?;
+    assert_eq!(page.status().as_u16(), 200);
+    assert!(page.text().await?.starts_with("<!doctype html>"));
+    Ok(())
+}
