@@ -7,6 +7,9 @@ use chrono::{DateTime, Utc};
 
 use crate::causes::causes;
 
+/// A call waits no longer than this for a limit to pass; whoever asked is told to come back instead.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("GitHub{at}: {kind}", at = if *.before_call { ", before the call, at the App's token" } else { "" })]
@@ -83,12 +86,32 @@ impl GithubError {
         }
     }
 
+    /// Whether it may be over in a moment.
+    pub(super) fn is_passing(&self) -> bool {
+        match &self.kind {
+            Kind::Outage(..) | Kind::AnswerLost(_) | Kind::Unreachable(_) => true,
+            Kind::RateLimited(_) => self.wait().is_some(),
+            _ => false,
+        }
+    }
+
+    /// How long GitHub asks to wait, if that is short enough to wait for.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        match self.kind {
+            Kind::RateLimited(wait) => wait.filter(|&wait| wait <= LONGEST_WAIT),
+            _ => None,
+        }
+    }
+
     pub(super) fn timed_out() -> Self {
         Self { kind: Kind::TimedOut, before_call: false }
     }
 
     pub(super) fn incomplete() -> Self {
-        let text = "the listing is not complete: it changed while its pages were read";
+        Self::lost("the listing is not complete: it changed while its pages were read")
+    }
+
+    pub(super) fn lost(text: &str) -> Self {
         Self { kind: Kind::AnswerLost(text.to_owned()), before_call: false }
     }
 

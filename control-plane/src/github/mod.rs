@@ -1,10 +1,11 @@
 //! GitHub's API for runners, as a GitHub App.
 //!
 //! octocrab does the transport and the App's credentials; structs, paging and time-outs are ours (its own models are
-//! stricter than the API, and its paging loses the credentials on page 2 of anything but api.github.com). Nothing is
-//! retried here: whoever calls knows whether a repeat could create something twice.
+//! stricter than the API, and its paging loses the credentials on page 2 of anything but api.github.com). What only reads
+//! or deletes is tried again a few times; what could create something twice never is.
 
 mod error;
+mod listing;
 mod wire;
 
 pub use error::{GithubError, Kind};
@@ -21,17 +22,20 @@ use octocrab::models::{AppId, InstallationId};
 use octocrab::service::middleware::retry::RetryConfig;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::config::GithubConfig;
 use crate::runner::Target;
+use listing::Listings;
 use wire::{RunnerGroup, RunnersPage};
 
 /// The most that GitHub gives at once.
 const PER_PAGE: usize = 100;
 /// GitHub's own limit is 10,000 runners a group; more pages than this mean that paging does not end.
 const MAX_PAGES: u32 = 1000;
+/// Between attempts at what is safe to repeat.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 /// An installation token is renewed this long before it ends, so that none ends in the middle of a call.
 const TOKEN_RESERVE: TimeDelta = TimeDelta::minutes(2);
 /// The version of the API that the structs follow.
@@ -46,6 +50,7 @@ pub struct Github {
     timeout: Duration,
     clock: Clock,
     groups: SyncMutex<HashMap<(Target, i64), String>>,
+    listings: Listings,
 }
 
 /// What became of a runner that was to be deleted.
@@ -68,7 +73,14 @@ impl Github {
             .add_header(HeaderName::from_static("x-github-api-version"), API_VERSION.to_owned())
             .build()?
             .installation(InstallationId(config.installation_id))?;
-        Ok(Self { crab, token: Mutex::new(()), timeout: config.timeout, clock, groups: SyncMutex::new(HashMap::new()) })
+        Ok(Self {
+            crab,
+            token: Mutex::new(()),
+            timeout: config.timeout,
+            clock,
+            groups: SyncMutex::default(),
+            listings: Listings::default(),
+        })
     }
 
     /// A token with which any machine may register for the next hour.
@@ -81,23 +93,6 @@ impl Github {
     pub async fn jit_config(&self, target: &Target, request: &JitRequest<'_>) -> Result<JitConfig, GithubError> {
         let path = format!("{}/runners/generate-jitconfig", target.api_path());
         self.call(self.crab.post(path, Some(request))).await
-    }
-
-    /// Every runner of a target, or an error: a listing that is not whole is no listing.
-    pub async fn runners(&self, target: &Target) -> Result<Vec<RemoteRunner>, GithubError> {
-        let mut runners = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let query = [("per_page", PER_PAGE.to_string()), ("page", page.to_string())];
-            let found: RunnersPage = self.get(&format!("{}/runners", target.api_path()), Some(&query)).await?;
-            let last = found.runners.len() < PER_PAGE;
-            runners.extend(found.runners);
-            tracing::debug!(%target, page, runners = runners.len(), of = found.total_count, "listed a page of runners");
-            if last {
-                // Runners that end while pages are turned move others to an earlier page, where nobody looks again.
-                return if runners.len() >= found.total_count { Ok(runners) } else { Err(GithubError::incomplete()) };
-            }
-        }
-        Err(GithubError::incomplete())
     }
 
     /// The runner of this name, if there is one.
@@ -119,10 +114,10 @@ impl Github {
     /// Deletes a runner. A busy one is an error of [`Kind::Busy`]. Safe to repeat.
     pub async fn delete_runner(&self, target: &Target, id: i64) -> Result<Deleted, GithubError> {
         let path = format!("{}/runners/{id}", target.api_path());
-        let delete = async {
-            octocrab::map_github_error(self.crab._delete(path, None::<&()>).await?).await.map(|_| Deleted::Now)
+        let delete = || async {
+            octocrab::map_github_error(self.crab._delete(path.as_str(), None::<&()>).await?).await.map(|_| Deleted::Now)
         };
-        match self.call(delete).await {
+        match self.call_safely(delete).await {
             Err(error) if error.kind == Kind::NotFound && !error.before_call => Ok(Deleted::Before),
             answer => answer,
         }
@@ -146,7 +141,7 @@ impl Github {
         R: DeserializeOwned,
         Q: serde::Serialize + ?Sized,
     {
-        self.call(self.crab.get(path, query)).await
+        self.call_safely(|| self.crab.get(path, query)).await
     }
 
     /// Makes sure of a token, then calls; each may take as long as the time-out.
@@ -156,6 +151,34 @@ impl Github {
             Ok(answer) => answer.map_err(|error| GithubError::of_call(error, self.clock.now())),
             Err(_) => Err(GithubError::timed_out()),
         }
+    }
+
+    /// Like `call`, for what may be asked twice. The time-out is for all attempts together.
+    async fn call_safely<R, F>(&self, request: impl Fn() -> F) -> Result<R, GithubError>
+    where
+        F: Future<Output = octocrab::Result<R>>,
+    {
+        self.ready_token().await?;
+        let attempts = async {
+            for pause in PAUSES {
+                match request().await.map_err(|error| GithubError::of_call(error, self.clock.now())) {
+                    Err(error) if error.is_passing() => {
+                        let pause = error.wait().unwrap_or_else(|| self.jittered(pause));
+                        tracing::debug!(%error, ?pause, "asking GitHub again");
+                        sleep(pause).await;
+                    }
+                    answer => return answer,
+                }
+            }
+            request().await.map_err(|error| GithubError::of_call(error, self.clock.now()))
+        };
+        timeout(self.timeout, attempts).await.unwrap_or_else(|_| Err(GithubError::timed_out()))
+    }
+
+    /// From one to two times as long, so that replicas which failed together do not come back together.
+    fn jittered(&self, pause: Duration) -> Duration {
+        let random = self.clock.new_id().as_u128().to_be_bytes().last().copied().unwrap_or_default();
+        pause.saturating_add(pause.saturating_mul(random.into()).checked_div(256).unwrap_or_default())
     }
 
     async fn ready_token(&self) -> Result<(), GithubError> {

@@ -75,6 +75,7 @@ async fn the_queue_outlives_lost_answers_phantoms_and_restarts(pool: PgPool) -> 
     world.reconcile().await?;
     world.github.make_phantom_busy(phantom.id(), Duration::from_mins(3));
     world.github.inject(Endpoint::DeleteRunner, Fault::AfterCommit(502), 1);
+    world.github.inject(Endpoint::DeleteRunner, Fault::BeforeCommit(502), 2);
     let answer = drain(&world, "lost").await?;
     assert_eq!((answer.status, world.github.runner("lost").is_some()), (202, false), "deleted, but nobody knows");
     assert_eq!(drain(&world, "phantom").await?.status, 202);

@@ -74,7 +74,7 @@ async fn a_runner_goes_from_github_first(pool: PgPool) -> anyhow::Result<()> {
     let id = world.get("alice", "/api/v1/runners/a").await?.text("runner_id")?.to_owned();
 
     // GitHub does not answer: the runner stays, and the call can be repeated.
-    world.github.inject(Endpoint::DeleteRunner, Fault::BeforeCommit(500), 1);
+    world.github.inject(Endpoint::DeleteRunner, Fault::BeforeCommit(500), 3);
     let answer = world.call("alice", Method::DELETE, "/api/v1/runners/a").await?;
     assert_eq!((answer.status, answer.problem()), (503, "github-unavailable"));
     assert_eq!(world.state("a").await?.0, "pending");
