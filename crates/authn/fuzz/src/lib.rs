@@ -1,0 +1,175 @@
+//! What is fuzzed: every way by which bytes of strangers get in. Each target panics when it finds something.
+//!
+//! The fuzzer runs these with coverage; `tests/fuzzing.rs` runs the same on a stable compiler over the seeds in
+//! `corpus/` and repeatable mutations of them.
+
+use std::cell::RefCell;
+
+use authn::config::Config;
+use authn::{Admission, DEFAULT_LIMITS, Gate, KeySet, PureRust, Refusal, UnverifiedToken, Worker, max_age};
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+/// A target and the name of its corpus.
+pub type Target = (&'static str, fn(&[u8]));
+/// All targets.
+pub const TARGETS: [Target; 4] =
+    [("token", token), ("key_set", key_set), ("configuration", configuration), ("admission", admission)];
+
+/// The keys that the gate believes, and all tokens that they ever signed.
+const KEYS: &str = include_str!("../corpus/key_set/all");
+const GOOD: [&str; 5] = [
+    include_str!("../corpus/token/rs256"),
+    include_str!("../corpus/token/ps256"),
+    include_str!("../corpus/token/es256"),
+    include_str!("../corpus/token/es384"),
+    include_str!("../corpus/token/eddsa"),
+];
+/// Between `iat` and `exp` of those, in milliseconds since the Unix epoch.
+const NOW: u64 = 1_800_000_000_000;
+
+thread_local! {
+    static WORLD: RefCell<Option<(Gate, Worker)>> = RefCell::new(world());
+}
+
+fn world() -> Option<(Gate, Worker)> {
+    // The set stands in the configuration as text within text.
+    let keys = KEYS.replace('"', "\\\"");
+    let provider = |places: &str| {
+        format!(
+            r#"{{"issuer": "https://idp.example", "audiences": ["runners"], "local_jwks": {{"inline_string": "{keys}"}},
+                "claim_to_headers": [{{"header_name": "x-claim-scope", "claim_name": "scope"}}] {places}}}"#
+        )
+    };
+    let (main, placed) = (
+        provider(""),
+        provider(
+            r#", "from_headers": [{"name": "x-jwt", "value_prefix": "jwt="}], "from_params": ["jwt"], "from_cookies": ["session"]"#,
+        ),
+    );
+    let json = format!(
+        r#"{{"providers": {{"main": {main}, "placed": {placed}}},
+            "rules": [{{"match": {{"path": "/health"}}}}, {{"match": {{"prefix": "/public/"}}}},
+                {{"match": {{"prefix": "/api/"}}, "requires": {{"provider_name": "main"}}}},
+                {{"match": {{"prefix": "/placed/"}}, "requires": {{"provider_name": "placed"}}}}],
+            "allowed_algorithms": ["RS256", "PS256", "ES256", "ES384", "EdDSA"],
+            "identity": {{}}}}"#
+    );
+    let gate = Gate::new(Config::parse(json.as_bytes()).ok()?, |_| None).ok()?;
+    let worker = gate.worker(Box::new(PureRust)).ok()?;
+    Some((gate, worker))
+}
+
+/// Whether a request gets through, and how.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Public,
+    Verified,
+    Refused(Refusal),
+}
+
+fn outcome(headers: &[(String, Vec<u8>)]) -> Outcome {
+    WORLD.with_borrow_mut(|world| {
+        let Some((gate, worker)) = world else {
+            assert!(world.is_some(), "the gate's configuration holds");
+            return Outcome::Public;
+        };
+        gate.forged_headers(headers);
+        let judged = match gate.admit(headers) {
+            Ok(Admission::Public) => return Outcome::Public,
+            Ok(Admission::Check(check)) => gate.judge(&check, worker, NOW).map_err(|denied| denied.refusal),
+            Err(refusal) => Err(refusal),
+        };
+        let Err(refusal) = judged else {
+            return Outcome::Verified;
+        };
+        let request_id = headers.iter().find(|(name, _)| name == "x-request-id").map(|(_, value)| value.as_slice());
+        let answer = gate.answer(refusal, request_id);
+        assert!((400..600).contains(&answer.status), "a refusal is an error: {answer:?}");
+        Outcome::Refused(refusal)
+    })
+}
+
+/// A token as text; or header, payload and signature as lines, to be encoded, so that mutations get that far.
+pub fn token(data: &[u8]) {
+    let mut parts = data.splitn(3, |byte| *byte == b'\n');
+    let text = match (parts.next(), parts.next(), parts.next()) {
+        (Some(header), Some(payload), Some(signature)) => {
+            [header, payload, signature].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part)).join(".")
+        }
+        _ => String::from_utf8_lossy(data).into_owned(),
+    };
+    if let Ok(parsed) = UnverifiedToken::parse(&text) {
+        parsed.claimed_issuer();
+        parsed.claimed_key_id();
+    }
+    let bearer = format!("Bearer {text}");
+    let headers = [(":path".to_owned(), b"/api/x".to_vec()), ("authorization".to_owned(), bearer.into_bytes())];
+    if outcome(&headers) == Outcome::Verified {
+        assert!(GOOD.contains(&text.trim_matches(' ')), "a forged token passed: {text}");
+    }
+}
+
+/// A JWK set, and a `Cache-Control` header.
+pub fn key_set(data: &[u8]) {
+    max_age(&String::from_utf8_lossy(data));
+    if let Ok(set) = KeySet::parse(data, DEFAULT_LIMITS) {
+        let skipped: usize = set.skipped().values().sum();
+        assert!(set.usable() > 0 && set.usable().saturating_add(skipped) <= DEFAULT_LIMITS.keys, "{set:?}");
+    }
+}
+
+/// A plugin configuration.
+pub fn configuration(data: &[u8]) {
+    let gate = match Config::parse(data).and_then(|config| Gate::new(config, |_| None)) {
+        Ok(gate) => gate,
+        Err(error) => {
+            assert!(!error.problem.is_empty(), "an error says what is wrong: {error:?}");
+            return;
+        }
+    };
+    let headers = [(":path".to_owned(), b"/api/x?jwt=a.b.c".to_vec()), ("cookie".to_owned(), b"session=a".to_vec())];
+    gate.forged_headers(&headers);
+    if let (Ok(Admission::Check(check)), Ok(mut worker)) = (gate.admit(&headers), gate.worker(Box::new(PureRust))) {
+        // Whether it may pass depends on the configuration; it must only not panic.
+        let _ = gate.judge(&check, &mut worker, NOW);
+    }
+}
+
+/// A path, and headers as lines.
+pub fn admission(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let path = lines.next().unwrap_or_default();
+    let mut headers = vec![(":method".to_owned(), b"GET".to_vec()), (":path".to_owned(), path.to_vec())];
+    headers.extend(lines.filter_map(header));
+    match outcome(&headers) {
+        Outcome::Public => assert!(is_public(path), "reached a public rule: {}", String::from_utf8_lossy(path)),
+        Outcome::Verified => assert!(carries_good_token(&headers), "passed without a good token: {headers:?}"),
+        Outcome::Refused(_) => {}
+    }
+}
+
+fn header(line: &[u8]) -> Option<(String, Vec<u8>)> {
+    let at = line.iter().position(|byte| *byte == b':')?;
+    let (name, value) = line.split_at_checked(at)?;
+    Some((String::from_utf8(name.to_vec()).ok()?, value.get(1..)?.trim_ascii().to_vec()))
+}
+
+/// A second opinion, by other means than the gate's: the path is below a public rule, and in no reading elsewhere.
+fn is_public(path: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(path).to_ascii_lowercase();
+    let path = text.split(['?', '#']).next().unwrap_or_default().replace("%2e", ".");
+    let mut segments = path.split('/').skip(1).collect::<Vec<_>>();
+    let last = segments.pop().unwrap_or_default();
+    let public = path.starts_with("/public/") || path == "/health" || path.contains('%');
+    let plain = !path.contains('\\') && !path.contains("%2f") && !path.contains("%5c");
+    public && plain && !segments.iter().any(|one| matches!(*one, "" | "." | "..")) && !matches!(last, "." | "..")
+}
+
+fn carries_good_token(headers: &[(String, Vec<u8>)]) -> bool {
+    headers.iter().any(|(name, value)| {
+        let text = String::from_utf8_lossy(value);
+        // In a query it may be percent-encoded in more ways than one.
+        name == ":path" && text.contains('%') || GOOD.iter().any(|good| text.contains(good))
+    })
+}
