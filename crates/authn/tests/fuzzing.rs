@@ -89,7 +89,9 @@ fn run(name: &str) {
     let (_, target) = targets::TARGETS.into_iter().find(|(target, _)| *target == name).unwrap();
     let seeds = seeds(name);
     assert!(!seeds.is_empty(), "{name} has seeds");
-    seeds.iter().for_each(|seed| target(seed));
+    for seed in &seeds {
+        target(seed);
+    }
     let mut random = Random(20_261_123);
     for _ in 0..MUTATIONS {
         let mut input = seeds[random.below(seeds.len())].clone();
