@@ -81,3 +81,25 @@ async fn what_is_safe_is_tried_again_and_nothing_else(pool: PgPool) -> anyhow::R
     assert_eq!((lost.status, world.github.count(Endpoint::JitConfig)), (504, 1));
     Ok(())
 }
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_page_that_fails_among_ten_costs_nobody_a_runner(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let machine = world.running("alice", "ours").await?;
+    for number in 1..1000 {
+        world.github.add_runner(ORGANIZATION, &format!("other-{number:03}"), &[]);
+    }
+    assert_eq!(world.reconcile().await?.listed, 1000);
+    assert_eq!(world.github.count(Endpoint::ListRunners), 10);
+    world.github.remove_runner(machine.id());
+    world.advance_here(Duration::from_mins(5))?;
+    for _ in 0..3 {
+        // Six pages come, the seventh fails at every attempt.
+        world.github.inject(Endpoint::ListRunners, Fault::ReplicationLag(Duration::ZERO), 6);
+        world.github.inject(Endpoint::ListRunners, Fault::BeforeCommit(502), 3);
+        assert!(world.reconcile().await.is_err());
+        world.advance_here(Duration::from_secs(1))?;
+    }
+    assert_eq!(world.state("ours").await?.0, "active");
+    Ok(())
+}
