@@ -93,7 +93,8 @@ pub(crate) fn start(fetch: &Fetch<'_>) -> Option<u32> {
         (":scheme", fetch.scheme),
         (":authority", fetch.authority),
         (":path", fetch.path),
-        ("accept", "application/json"),
+        // A Kubernetes API server serves its keys under the second type alone.
+        ("accept", "application/json, application/jwk-set+json, */*;q=0.1"),
         ("user-agent", concat!("oidc-filter/", env!("CARGO_PKG_VERSION"))),
     ];
     hostcalls::dispatch_http_call(fetch.cluster, headers, None, vec![], fetch.timeout).ok()

@@ -16,6 +16,23 @@ fn health_is_public() -> anyhow::Result<()> {
     })
 }
 
+/// How to call the service may be read by anybody; what it holds may not.
+#[test]
+fn the_description_of_the_api_is_public() -> anyhow::Result<()> {
+    in_shared_system(async |system| {
+        let description = answer(request(Method::GET, system.edge_url(), "/api/v1/openapi.json")).await?;
+        assert_eq!(description.status, StatusCode::OK);
+        assert!(description.text("openapi")?.starts_with("3."), "{}", description.body);
+        let page = request(Method::GET, system.edge_url(), "/docs").send().await?;
+        assert_eq!(page.status(), StatusCode::OK);
+        for around in ["/api/v1/openapi.json/", "/api/v1/openapi.json/../runners", "/docs/../api/v1/runners"] {
+            let status = answer(request(Method::GET, system.edge_url(), around)).await?.status;
+            assert!(status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN, "{around}: {status}");
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn a_good_token_is_enough() -> anyhow::Result<()> {
     in_shared_system(async |system| {

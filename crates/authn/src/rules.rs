@@ -9,6 +9,9 @@ use crate::refusal::Refusal;
 use crate::requirement::Requirement;
 use crate::text;
 
+/// No claim lies deeper, since a token's JSON doesn't.
+const MOST_DOTS: usize = 16;
+
 /// One rule, its references resolved.
 pub(crate) struct Rule {
     matches: PathMatch,
@@ -92,13 +95,14 @@ fn has_scope(claims: &Map<String, Value>, scope: &str) -> bool {
     })
 }
 
-/// The claim of this name, or the one to which the dots in the name lead. A claim whose own name has dots wins.
+/// The claim of this name, or the one to which the dots in the name lead. A name that itself has dots, such as
+/// `kubernetes.io`, may stand at any level; the longest name wins.
 pub(crate) fn claim<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value> {
-    if let Some(value) = claims.get(name) {
-        return Some(value);
-    }
-    let (outer, inner) = name.split_once('.')?;
-    claim(claims.get(outer)?.as_object()?, inner)
+    claims.get(name).or_else(|| {
+        let dots = name.rmatch_indices('.').take(MOST_DOTS);
+        dots.filter_map(|(at, _)| Some((name.get(..at)?, name.get(at.saturating_add(1)..)?)))
+            .find_map(|(outer, inner)| claim(claims.get(outer)?.as_object()?, inner))
+    })
 }
 
 impl PathMatch {
@@ -204,6 +208,8 @@ mod tests {
         assert_eq!(claim(claims, "a.b.c"), Some(&json!(1)));
         assert_eq!(claim(claims, "https://x.example/roles"), Some(&json!([3])));
         assert_eq!(claim(claims, "a.x"), None);
+        let pod = json!({"kubernetes.io": {"serviceaccount": {"uid": "u"}}});
+        assert_eq!(claim(pod.as_object().unwrap(), "kubernetes.io.serviceaccount.uid"), Some(&json!("u")));
     }
 
     #[test]
