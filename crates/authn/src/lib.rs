@@ -3,6 +3,11 @@
 //! The types carry the trust: [`UnverifiedToken`] is what came from the network, [`VerifiedClaims`] what may be
 //! believed, and [`UnverifiedToken::verify`] is the only way from one to the other.
 
+// In wasm every `#[test]` is one that Node.js can run.
+#[cfg(all(test, target_arch = "wasm32"))]
+#[macro_use(test)]
+extern crate wasm_test;
+
 mod algorithm;
 mod answer;
 mod base64url;

@@ -4,6 +4,11 @@
 //! verifies the assertion and believes nothing else. This crate holds the names, the [`Identity`] and both
 //! directions of the assertion, and is the only code that both sides share.
 
+// In wasm every `#[test]` is one that Node.js can run.
+#[cfg(all(test, target_arch = "wasm32"))]
+#[macro_use(test)]
+extern crate wasm_test;
+
 mod assertion;
 pub mod headers;
 mod keys;

@@ -1,8 +1,10 @@
 //! `cargo xtask test`: formatting, dependencies, lints, offline queries, and every test there is.
 
+mod fuzz;
 mod postgres;
 mod queries;
 mod tally;
+mod wasm;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -49,6 +51,10 @@ enum Part {
     Queries,
     /// Unit, integration and whole-system tests
     Tests,
+    /// The pure crates' unit tests in wasm, run by Node.js
+    Wasm,
+    /// A short run of each fuzz target
+    Fuzz,
 }
 
 /// How a part went.
@@ -72,7 +78,7 @@ pub(crate) fn run_all(workspace: &Workspace, selection: &Selection) -> ExitCode 
         }
     }
     let failed = reports.iter().any(|report| report.outcome.is_err());
-    if selection.includes(Part::Tests) {
+    if selection.includes(Part::Tests) || selection.includes(Part::Wasm) {
         result(&tally.to_string());
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -88,6 +94,8 @@ fn perform(workspace: &Workspace, part: Part, arguments: &[String], tally: &mut 
         Part::Lints => lints(workspace),
         Part::Queries => queries::check(workspace),
         Part::Tests => tests(workspace, arguments, tally),
+        Part::Wasm => wasm::tests(workspace, tally),
+        Part::Fuzz => fuzz::fuzz(workspace),
     };
     Report { name, took: started.elapsed(), outcome }
 }

@@ -5,11 +5,13 @@
 //! be tried on a machine that has everything.
 
 mod cargo_deny;
+mod cargo_fuzz;
 mod envoy;
 mod fetch;
 mod node;
 mod oidc_provider;
 mod postgres;
+mod wasm_bindgen;
 mod wheel;
 
 use std::env;
@@ -22,7 +24,9 @@ use crate::progress::say;
 use crate::workspace::Workspace;
 
 pub(crate) use cargo_deny::cargo_deny;
+pub(crate) use cargo_fuzz::cargo_fuzz;
 pub(crate) use oidc_provider::oidc_provider;
+pub(crate) use wasm_bindgen::wasm_bindgen_test_runner;
 
 /// What the system itself runs on.
 pub(crate) struct Tools {
