@@ -84,7 +84,7 @@ impl UnverifiedToken<'_> {
         if candidates.peek().is_none() {
             return Err(Refusal::UnknownKey);
         }
-        if !candidates.any(|key| backend.holds(key, &self)) {
+        if !candidates.any(|key| backend.holds(key, self.signed().as_bytes(), &self.signature)) {
             return Err(Refusal::Signature);
         }
         Ok(VerifiedClaims {

@@ -264,7 +264,7 @@ pub(crate) const CHANGES: &[Change] = &[
     header("kid", "null", None),
     header("kid", r#"["a"]"#, None),
     header("jku", r#""https://evil.example/jwks""#, None),
-    header("jwk", r#"{"kty":"oct","k":"AAAA"}"#, Some(EmbeddedKey)),
+    header("jwk", r#"{"kty":"oct","k":"AAAA"}"#, None),
     header("x5c", r#"["AAAA"]"#, None),
     header("x5u", r#""https://evil.example/""#, None),
     // Header: type (section 4.1.9).

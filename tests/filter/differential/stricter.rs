@@ -35,8 +35,6 @@ categories! {
     DoubtfulPath = "doubtful-path",
     /// The same member twice in header or payload (RFC 7515 section 4).
     DuplicateMember = "duplicate-member",
-    /// `jwk` in the header: a token does not bring its own key (RFC 8725 section 3.10).
-    EmbeddedKey = "embedded-key",
     /// An empty `kid` names no key; jwt_authn tries all.
     EmptyKeyId = "empty-key-id",
     /// `exp` is required and more than zero (RFC 9068 section 2.2).

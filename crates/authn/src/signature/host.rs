@@ -5,7 +5,6 @@ use super::vectors::{TEXT, VECTORS, Vector};
 use super::{Backend, PureRust};
 use crate::algorithm::Algorithm;
 use crate::jwk::PublicKey;
-use crate::token::UnverifiedToken;
 
 /// The name of the foreign function.
 pub const VERIFY_SIGNATURE: &str = "verify_signature";
@@ -77,15 +76,16 @@ impl Host {
 }
 
 impl Backend for Host {
-    fn holds(&self, key: &PublicKey, token: &UnverifiedToken<'_>) -> bool {
-        if !self.usable.contains(&token.algorithm) {
-            return PureRust.holds(key, token);
+    fn holds(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        let algorithm = key.algorithm();
+        if !self.usable.contains(&algorithm) {
+            return PureRust.holds(key, message, signature);
         }
-        let Some(signature) = der_signature(token) else {
+        let Some(signature) = der_signature(algorithm, signature) else {
             return false;
         };
         // A host that passed the probe and now says nothing is broken: that is no reason to believe the token.
-        self.says(token.algorithm, &key.spki, &signature, token.signed().as_bytes()).unwrap_or(false)
+        self.says(algorithm, &key.spki, &signature, message).unwrap_or(false)
     }
 }
 
@@ -98,11 +98,10 @@ fn hash(algorithm: Algorithm) -> Option<&'static str> {
     }
 }
 
-/// The token's signature as the host reads it: JOSE's `r ‖ s` (RFC 7518 section 3.4) becomes DER (RFC 3279 section
+/// A token's signature as the host reads it: JOSE's `r ‖ s` (RFC 7518 section 3.4) becomes DER (RFC 3279 section
 /// 2.2.3). `r` and `s` out of range are refused here.
-fn der_signature(token: &UnverifiedToken<'_>) -> Option<Vec<u8>> {
-    let jose = token.signature.as_slice();
-    match token.algorithm {
+fn der_signature(algorithm: Algorithm, jose: &[u8]) -> Option<Vec<u8>> {
+    match algorithm {
         Algorithm::ES256 => Some(p256::ecdsa::Signature::from_slice(jose).ok()?.to_der().as_bytes().to_vec()),
         Algorithm::ES384 => Some(p384::ecdsa::Signature::from_slice(jose).ok()?.to_der().as_bytes().to_vec()),
         Algorithm::ES512 => Some(p521::ecdsa::Signature::from_slice(jose).ok()?.to_der().as_bytes().to_vec()),

@@ -3,57 +3,61 @@
 mod host;
 mod vectors;
 
-use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, EdDSAPublicKeyLike, NoCustomClaims, RSAPublicKeyLike,
-    UnixTimeStamp, VerificationOptions,
-};
+#[cfg(all(test, not(target_arch = "wasm32")))]
+mod wycheproof;
+
+use jwt_simple::prelude::{ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, EdDSAPublicKeyLike, RSAPublicKeyLike};
 use p521::ecdsa::signature::Verifier as _;
+use superboring::error::ErrorStack;
+use superboring::pkey::PKey;
+use superboring::sign::Verifier;
 
 pub use self::host::{Host, VERIFY_SIGNATURE};
 
 use crate::jwk::{Material, PublicKey};
-use crate::token::{MAX_TOKEN_LENGTH, UnverifiedToken};
 
 /// Checks signatures.
 pub trait Backend {
-    /// Whether this key made the token's signature. Key and token are of the same algorithm.
-    fn holds(&self, key: &PublicKey, token: &UnverifiedToken<'_>) -> bool;
+    /// Whether this key made this signature of the message, with the algorithm to which the key is bound.
+    fn holds(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool;
 }
 
-/// Pure Rust, through jwt-simple; on any host.
+/// Pure Rust, on any host.
+///
+/// With jwt-simple's keys and the crates on which it builds, but not by its `verify_token`: that reads the token once
+/// more, by rules of its own.
 pub struct PureRust;
 
 impl Backend for PureRust {
-    fn holds(&self, key: &PublicKey, token: &UnverifiedToken<'_>) -> bool {
-        let options = Some(signature_only());
-        let raw = token.raw;
-        let checked = match &key.material {
-            Material::Rs256(key) => key.verify_token::<NoCustomClaims>(raw, options),
-            Material::Rs384(key) => key.verify_token::<NoCustomClaims>(raw, options),
-            Material::Rs512(key) => key.verify_token::<NoCustomClaims>(raw, options),
-            Material::Ps256(key) => key.verify_token::<NoCustomClaims>(raw, options),
-            Material::Ps384(key) => key.verify_token::<NoCustomClaims>(raw, options),
-            Material::Ps512(key) => key.verify_token::<NoCustomClaims>(raw, options),
-            Material::Es256(key) => key.verify_token::<NoCustomClaims>(raw, options),
-            Material::Es384(key) => key.verify_token::<NoCustomClaims>(raw, options),
-            Material::EdDsa(key) => key.verify_token::<NoCustomClaims>(raw, options),
+    fn holds(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
+        match &key.material {
+            Material::Rs256(key) => rsa_holds(key, message, signature),
+            Material::Rs384(key) => rsa_holds(key, message, signature),
+            Material::Rs512(key) => rsa_holds(key, message, signature),
+            Material::Ps256(key) => rsa_holds(key, message, signature),
+            Material::Ps384(key) => rsa_holds(key, message, signature),
+            Material::Ps512(key) => rsa_holds(key, message, signature),
+            Material::Es256(key) => p256::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.public_key().as_ref().verify(message, &signature).is_ok()),
+            Material::Es384(key) => p384::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.public_key().as_ref().verify(message, &signature).is_ok()),
             // jwt-simple has no P-521.
-            Material::Es512(key) => {
-                let signature = p521::ecdsa::Signature::from_slice(&token.signature);
-                return signature.is_ok_and(|signature| key.verify(token.signed().as_bytes(), &signature).is_ok());
-            }
-        };
-        checked.is_ok()
+            Material::Es512(key) => p521::ecdsa::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify(message, &signature).is_ok()),
+            Material::EdDsa(key) => ed25519_compact::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.public_key().as_ref().verify(message, &signature).is_ok()),
+        }
     }
 }
 
-/// Puts jwt-simple's own judgement of the claims out of the way: at the epoch nothing has expired yet.
-fn signature_only() -> VerificationOptions {
-    VerificationOptions {
-        accept_future: true,
-        artificial_time: Some(UnixTimeStamp::from_secs(0)),
-        time_tolerance: None,
-        max_token_length: Some(MAX_TOKEN_LENGTH),
-        ..VerificationOptions::default()
-    }
+/// PKCS #1 v1.5 or PSS, as the key's algorithm has it.
+fn rsa_holds<K: RSAPublicKeyLike>(key: &K, message: &[u8], signature: &[u8]) -> bool {
+    let checked = || -> Result<bool, ErrorStack> {
+        let public = PKey::from_rsa(key.public_key().as_ref().clone())?;
+        let mut verifier = Verifier::new(K::hash(), &public)?;
+        verifier.set_rsa_padding(key.padding_scheme())?;
+        verifier.update(message)?;
+        verifier.verify(signature)
+    };
+    checked().unwrap_or(false)
 }
