@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use testkit::issuer::{Algorithm, DevIssuer, IssuerConfig, Mint};
+use testkit::system::edge::{Edge, Listener, Paths, ours, to_upstream};
 
-use crate::edge::{Edge, Listener, Paths, ours};
+use crate::echo;
 use crate::wire::{Client, Request};
 
 /// Not UTF-8 in any way: a lone continuation byte, an overlong slash, a surrogate, a cut sequence, bytes never used.
@@ -34,8 +35,9 @@ struct World {
 
 async fn start() -> anyhow::Result<World> {
     let issuer = DevIssuer::start(IssuerConfig { algorithms: vec![Algorithm::Es256], ..Default::default() }).await?;
-    let filter = ours("bytes", &configuration(&issuer));
-    let edge = Edge::start(&[Listener { name: "bytes", paths: Paths::AsTheyCame, filter }]).await?;
+    let filters = vec![ours("bytes", &configuration(&issuer))];
+    let listener = Listener { name: "bytes".into(), paths: Paths::AsTheyCame, filters, then: to_upstream() };
+    let edge = Edge::start(&[listener], echo::start().await?).await?;
     let client = Client::new(edge.address("bytes").await?);
     Ok(World { edge, issuer, client })
 }
@@ -105,7 +107,7 @@ async fn bytes_that_are_no_text_neither_pass_as_an_identity_nor_end_the_vm() -> 
 
     world.lives().await?;
     assert_eq!(self::vm(&world.edge).await?, vm, "no VM was made or reloaded");
-    let log = world.edge.log();
+    let log = world.edge.process().log();
     assert!(!log.contains("panicked") && !log.contains("Function: proxy_on"), "{log}");
     Ok(())
 }

@@ -3,5 +3,4 @@
 mod bytes;
 mod differential;
 mod echo;
-mod edge;
 mod wire;

@@ -16,11 +16,13 @@ mod world;
 
 use std::env;
 
+use testkit::system::edge::{Edge, Listener, Paths, native, ours, to_upstream};
+
 use self::case::{Case, Change, Workshop};
 use self::random::Random;
 use self::verdict::Verdicts;
 use self::world::{Issuers, ROUTES, for_jwt_authn};
-use crate::edge::{Edge, Listener, Paths, native, ours};
+use crate::echo;
 use crate::wire::Client;
 
 /// The date of the first run; another one is as good.
@@ -54,16 +56,17 @@ impl Pair {
 
 async fn start(issuers: &Issuers) -> anyhow::Result<(Edge, [Pair; 3])> {
     let (bare, whole) = (issuers.configuration(false), issuers.configuration(true));
-    let listener = |name, paths, filter| Listener { name, paths, filter };
-    let edge = Edge::start(&[
+    let listener =
+        |name: &str, paths, filter| Listener { name: name.into(), paths, filters: vec![filter], then: to_upstream() };
+    let listeners = [
         listener("bare-ours", Paths::AsTheyCame, ours("bare-ours", &bare)),
         listener("bare-native", Paths::AsTheyCame, native(&for_jwt_authn(&bare))),
         listener("raw-ours", Paths::AsTheyCame, ours("raw-ours", &whole)),
         listener("raw-native", Paths::AsTheyCame, native(&for_jwt_authn(&whole))),
         listener("whole-ours", Paths::Normalised, ours("whole-ours", &whole)),
         listener("whole-native", Paths::Normalised, native(&for_jwt_authn(&whole))),
-    ])
-    .await?;
+    ];
+    let edge = Edge::start(&listeners, echo::start().await?).await?;
     let bare = Pair::new(&edge, "paths as they came", "bare-ours", "bare-native").await?;
     let whole = Pair::new(&edge, "paths normalised, a rule for all", "whole-ours", "whole-native").await?;
     let raw = Pair::new(&edge, "paths as they came, a rule for all", "raw-ours", "raw-native").await?;

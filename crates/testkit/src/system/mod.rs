@@ -5,6 +5,7 @@
 
 mod control_plane;
 mod database;
+pub mod edge;
 mod envoy;
 mod oidc_provider;
 mod options;

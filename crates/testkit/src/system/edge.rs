@@ -1,17 +1,20 @@
-//! Envoy with any number of listeners, each with one HTTP filter in front of the same upstream.
+//! Envoy with any number of listeners, each with its HTTP filters, and nothing else of the system: for what is about
+//! the filter alone.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use testkit::system::{Envoy, EnvoyOptions, Issuer, Scope, Tools};
 
-use crate::echo;
+use super::envoy::{Envoy, EnvoyOptions, Issuer};
+use super::process::Process;
+use super::scope::Scope;
+use super::tools::path;
 
 /// How Envoy reads paths before any filter sees them.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Paths {
+pub enum Paths {
     /// As they came: the filter is on its own.
     AsTheyCame,
     /// As the shipped configuration has it.
@@ -19,27 +22,31 @@ pub(crate) enum Paths {
 }
 
 /// One listener.
-pub(crate) struct Listener {
-    pub(crate) name: &'static str,
-    pub(crate) paths: Paths,
-    /// The HTTP filter, as it stands in `http_filters`.
-    pub(crate) filter: Value,
+pub struct Listener {
+    /// Its name, for [`Edge::address`].
+    pub name: String,
+    /// How Envoy reads paths before.
+    pub paths: Paths,
+    /// The HTTP filters before the router, as they stand in `http_filters`.
+    pub filters: Vec<Value>,
+    /// What becomes of every request that passes, as a member of Envoy's `Route`: [`to_upstream`] or an answer.
+    pub then: Value,
 }
 
 /// A running Envoy with its upstream.
-pub(crate) struct Edge {
+pub struct Edge {
     envoy: Envoy,
     _scope: Arc<Scope>,
 }
 
 impl Edge {
-    /// Starts one worker, so that both filters of a comparison share a thread and a clock.
-    pub(crate) async fn start(listeners: &[Listener]) -> anyhow::Result<Self> {
-        let (tools, scope) = (Tools::from_env()?, Arc::new(Scope::new()?));
-        let upstream = echo::start().await?;
+    /// Starts one worker, so that all filters of a comparison share a thread and a clock. The upstream is
+    /// [`to_upstream`]'s.
+    pub async fn start(listeners: &[Listener], upstream: SocketAddr) -> anyhow::Result<Self> {
+        let scope = Arc::new(Scope::new()?);
         let options = EnvoyOptions {
-            binary: tools.envoy,
-            filter: tools.filter,
+            binary: path("ENVOY_BIN")?,
+            filter: path("FILTER_WASM")?,
             template: config(listeners, upstream).to_string(),
             // The template has no place for these.
             issuer: Issuer { issuer: String::new(), audience: String::new(), jwks_url: "http://127.0.0.1/".into() },
@@ -51,7 +58,7 @@ impl Edge {
     }
 
     /// Where a listener listens.
-    pub(crate) async fn address(&self, name: &str) -> anyhow::Result<SocketAddr> {
+    pub async fn address(&self, name: &str) -> anyhow::Result<SocketAddr> {
         let listeners = self.admin("/listeners?format=json").await?;
         let listeners: Value = serde_json::from_str(&listeners)?;
         let all = listeners.get("listener_statuses").and_then(Value::as_array).context("no listeners")?;
@@ -62,13 +69,13 @@ impl Edge {
     }
 
     /// Statistics whose names match, as `name: value` lines.
-    pub(crate) async fn stats(&self, names: &str) -> anyhow::Result<String> {
+    pub async fn stats(&self, names: &str) -> anyhow::Result<String> {
         self.admin(&format!("/stats?filter={names}")).await
     }
 
-    /// Everything that Envoy wrote.
-    pub(crate) fn log(&mut self) -> String {
-        self.envoy.process().log()
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        self.envoy.process()
     }
 
     async fn admin(&self, path: &str) -> anyhow::Result<String> {
@@ -76,8 +83,18 @@ impl Edge {
     }
 }
 
+/// For [`Listener::then`]: what passes goes to the upstream.
+pub fn to_upstream() -> Value {
+    json!({"route": {"cluster": "upstream"}})
+}
+
 /// This project's filter with this configuration, in a VM of its own.
-pub(crate) fn ours(name: &str, configuration: &Value) -> Value {
+pub fn ours(name: &str, configuration: &Value) -> Value {
+    wasm(name, "${FILTER_PATH}", configuration)
+}
+
+/// A proxy-wasm module with this configuration, in a VM of its own.
+pub fn wasm(name: &str, module: &str, configuration: &Value) -> Value {
     let value = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration.to_string()});
     json!({"name": "oidc", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
@@ -86,7 +103,7 @@ pub(crate) fn ours(name: &str, configuration: &Value) -> Value {
             "vm_config": {
                 "vm_id": name,
                 "runtime": "envoy.wasm.runtime.v8",
-                "code": {"local": {"filename": "${FILTER_PATH}"}},
+                "code": {"local": {"filename": module}},
                 "environment_variables": {"host_env_keys": ["IDENTITY_SIGNING_KEY"]},
             },
             "configuration": value,
@@ -95,7 +112,7 @@ pub(crate) fn ours(name: &str, configuration: &Value) -> Value {
 }
 
 /// Envoy's own filter with this configuration.
-pub(crate) fn native(configuration: &Value) -> Value {
+pub fn native(configuration: &Value) -> Value {
     let kind = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
     let mut typed_config = configuration.clone();
     if let Some(members) = typed_config.as_object_mut() {
@@ -115,8 +132,8 @@ fn config(listeners: &[Listener], upstream: SocketAddr) -> Value {
         "static_resources": {
             "listeners": listeners,
             "clusters": [{
-                "name": "echo", "type": "STATIC", "connect_timeout": "2s",
-                "load_assignment": {"cluster_name": "echo", "endpoints": [
+                "name": "upstream", "type": "STATIC", "connect_timeout": "2s",
+                "load_assignment": {"cluster_name": "upstream", "endpoints": [
                     {"lb_endpoints": [{"endpoint": {"address": address(upstream.port())}}]},
                 ]},
             }],
@@ -126,6 +143,14 @@ fn config(listeners: &[Listener], upstream: SocketAddr) -> Value {
 
 fn manager(listener: &Listener) -> Value {
     let normalised = listener.paths == Paths::Normalised;
+    let mut route = listener.then.clone();
+    if let Some(members) = route.as_object_mut() {
+        members.insert("match".into(), json!({"prefix": "/"}));
+    }
+    let router = json!({"name": "envoy.filters.http.router", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+    }});
+    let filters: Vec<&Value> = listener.filters.iter().chain([&router]).collect();
     json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": {
         "@type":
             "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -134,10 +159,8 @@ fn manager(listener: &Listener) -> Value {
         "merge_slashes": normalised,
         "path_with_escaped_slashes_action": if normalised { "REJECT_REQUEST" } else { "KEEP_UNCHANGED" },
         "route_config": {"virtual_hosts": [
-            {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "echo"}}]},
+            {"name": "all", "domains": ["*"], "routes": [route]},
         ]},
-        "http_filters": [listener.filter, {"name": "envoy.filters.http.router", "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-        }}],
+        "http_filters": filters,
     }})
 }
