@@ -34,8 +34,13 @@ pub(crate) fn cargo(workspace: &Workspace) -> Command {
 
 /// Runs to the end; anything but success is an error that shows the command line.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
+    run_shown(command.stdout(Stdio::from(stderr())))
+}
+
+/// The same for a program whose standard output is the result.
+pub(crate) fn run_shown(command: &mut Command) -> Result<()> {
     let shown = shown(command);
-    let status = command.stdout(Stdio::from(stderr())).status().with_context(|| format!("could not start {shown}"))?;
+    let status = command.status().with_context(|| format!("could not start {shown}"))?;
     if status.success() { Ok(()) } else { bail!("{shown}: {status}") }
 }
 

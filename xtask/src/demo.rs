@@ -12,7 +12,7 @@ use crate::{filter, programs};
 /// Does not return but for an error: the demo takes this process over, and with it Ctrl-C and the exit status.
 pub(crate) fn run(workspace: &Workspace, once: bool) -> Result<()> {
     let tools = Tools::get(workspace)?;
-    filter::build(workspace)?;
+    filter::build(workspace, &filter::FILTER)?;
     programs::build(workspace, programs::DEMO)?;
     let mut demo = program(programs::path(workspace, programs::DEMO));
     demo.args(once.then_some("--once")).envs(programs::environment(workspace, &tools));

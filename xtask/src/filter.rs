@@ -1,4 +1,4 @@
-//! `cargo xtask filter`: the wasm module.
+//! `cargo xtask filter`: the wasm module, and others that only measure or test.
 //!
 //! The ordinary way is rustup's `wasm32-wasip1` target. Where rustup is missing or can't download (closed networks),
 //! Debian's packages hold a compiler, the sources of the standard library and a WASI C library. With
@@ -15,27 +15,39 @@ use crate::debian;
 use crate::progress::{say, step};
 use crate::workspace::Workspace;
 
-/// Where the module is left, relative to the checkout. Tools outside the project rely on it.
-pub(crate) const MODULE: &str = "target/filter/oidc_filter.wasm";
+/// A proxy-wasm module of the workspace.
+pub(crate) struct Module {
+    package: &'static str,
+    /// Where it is left, relative to the checkout.
+    pub(crate) path: &'static str,
+}
+
+/// The filter. Tools outside the project rely on its place.
+pub(crate) const FILTER: Module = Module { package: "oidc-filter", path: "target/filter/oidc_filter.wasm" };
+/// The module that does nothing, for the benchmark.
+pub(crate) const EMPTY: Module = Module { package: "empty-filter", path: "target/bench/empty_filter.wasm" };
 const TARGET: &str = "wasm32-wasip1";
 const PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "lld-22", "wasi-libc"];
 const HOW_TO: &str = "the filter needs Rust's wasm32-wasip1 target; install it with: rustup target add wasm32-wasip1";
 
-/// Builds the module and returns its path.
-pub(crate) fn build(workspace: &Workspace) -> Result<PathBuf> {
+/// Builds a module and returns its path.
+pub(crate) fn build(workspace: &Workspace, module: &Module) -> Result<PathBuf> {
+    let package = module.package;
     let built = if rustup_has_target() {
-        say("filter: with the wasm32-wasip1 target of the Rust toolchain");
-        with_installed_target(workspace)?
+        say(&format!("{package}: with the wasm32-wasip1 target of the Rust toolchain"));
+        with_installed_target(workspace, package)?
     } else {
-        say("filter: with Debian's Rust, since the toolchain has no wasm32-wasip1 target and can't fetch it");
+        say(&format!(
+            "{package}: with Debian's Rust, since the toolchain has no wasm32-wasip1 target and can't fetch it"
+        ));
         debian::install(&PACKAGES, HOW_TO)?;
-        with_debian(workspace)?
+        with_debian(workspace, package)?
     };
-    let module = workspace.root.join(MODULE);
-    put_in_place(&built, &module)?;
-    let kilobytes = fs::metadata(&module)?.len() / 1000;
-    say(&format!("filter: {kilobytes} kB"));
-    Ok(module)
+    let path = workspace.root.join(module.path);
+    put_in_place(&built, &path)?;
+    let kilobytes = fs::metadata(&path)?.len() / 1000;
+    say(&format!("{package}: {kilobytes} kB"));
+    Ok(path)
 }
 
 /// Lints the filter as it is compiled for wasm, if the toolchain can; Debian's has no clippy.
@@ -45,7 +57,7 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     let mut clippy = for_wasm(workspace);
-    clippy.args(["clippy", "--package", "oidc-filter", "--lib", "--target", TARGET]);
+    clippy.args(["clippy", "--package", FILTER.package, "--lib", "--target", TARGET]);
     step("clippy of the filter for wasm", || run(clippy.args(["--", "--deny", "warnings"])))
 }
 
@@ -66,10 +78,10 @@ fn has_target() -> bool {
         .is_some_and(|directory| Path::new(&directory).is_dir())
 }
 
-fn with_installed_target(workspace: &Workspace) -> Result<PathBuf> {
+fn with_installed_target(workspace: &Workspace, package: &str) -> Result<PathBuf> {
     let mut command = for_wasm(workspace);
-    step("cargo build of the filter", || run(arguments(&mut command)))?;
-    Ok(module_in(&workspace.target.join("wasm")))
+    step(&format!("cargo build of {package}"), || run(arguments(&mut command, package)))?;
+    Ok(module_in(&workspace.target.join("wasm"), package))
 }
 
 /// The toolchain's Cargo with a build directory for wasm alone.
@@ -81,7 +93,7 @@ fn for_wasm(workspace: &Workspace) -> Command {
     command
 }
 
-fn with_debian(workspace: &Workspace) -> Result<PathBuf> {
+fn with_debian(workspace: &Workspace, package: &str) -> Result<PathBuf> {
     let target = workspace.target.join("wasm-debian");
     let mut command = program("/usr/bin/cargo");
     for variable in ["CARGO", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET", "LD_LIBRARY_PATH", "RUSTC_WRAPPER"] {
@@ -98,17 +110,18 @@ fn with_debian(workspace: &Workspace) -> Result<PathBuf> {
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", "-L native=/usr/lib/wasm32-wasi")
         .env("CARGO_TARGET_WASM32_WASIP1_LINKER", "/usr/bin/wasm-ld-22");
-    arguments(&mut command).arg("-Zbuild-std=std,panic_abort");
-    step("cargo build of the filter (with the standard library: about a minute the first time)", || run(&mut command))?;
-    Ok(module_in(&target))
+    arguments(&mut command, package).arg("-Zbuild-std=std,panic_abort");
+    let what = format!("cargo build of {package} (with the standard library: about a minute the first time)");
+    step(&what, || run(&mut command))?;
+    Ok(module_in(&target, package))
 }
 
-fn arguments(command: &mut Command) -> &mut Command {
-    command.args(["build", "--release", "--package", "oidc-filter", "--lib", "--target", TARGET])
+fn arguments<'c>(command: &'c mut Command, package: &str) -> &'c mut Command {
+    command.args(["build", "--release", "--package", package, "--lib", "--target", TARGET])
 }
 
-fn module_in(target: &Path) -> PathBuf {
-    target.join(TARGET).join("release/oidc_filter.wasm")
+fn module_in(target: &Path, package: &str) -> PathBuf {
+    target.join(TARGET).join("release").join(format!("{}.wasm", package.replace('-', "_")))
 }
 
 /// Copies beside and renames, so that an Envoy that reads the module never sees half of it.

@@ -1,8 +1,9 @@
-//! The project's own commands: `cargo xtask demo|test|filter`.
+//! The project's own commands: `cargo xtask demo|test|filter|bench`.
 //!
 //! What they need and the machine lacks, they fetch through package registries, or say in one line how to install it.
 //! Progress goes to standard error; standard output holds results only.
 
+mod bench;
 mod command;
 mod debian;
 mod demo;
@@ -40,6 +41,11 @@ enum Task {
     },
     /// Run formatting, licences, lints, unit, integration and whole-system tests.
     Test(test::Selection),
+    /// Measure against a peer in one run; prints tables and writes target/bench/*.json.
+    Bench {
+        #[command(subcommand)]
+        what: bench::Bench,
+    },
     /// Bring .sqlx (what a build without a database must know of each query) up to date.
     Queries,
     /// Find or fetch the programs of others (Envoy, Postgres, the certified issuer) and print where they are.
@@ -60,11 +66,12 @@ fn run(task: &Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
         Task::Filter => {
-            filter::build(&workspace)?;
-            progress::result(filter::MODULE);
+            filter::build(&workspace, &filter::FILTER)?;
+            progress::result(filter::FILTER.path);
         }
         Task::Demo { once } => demo::run(&workspace, *once)?,
         Task::Test(selection) => return Ok(test::run_all(&workspace, selection)),
+        Task::Bench { what } => bench::run(&workspace, what)?,
         Task::Queries => test::update_queries(&workspace)?,
         Task::Tools => {
             let found = tools::Tools::get(&workspace)?.environment();

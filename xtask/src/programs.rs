@@ -33,7 +33,7 @@ pub(crate) fn path(workspace: &Workspace, program: &str) -> PathBuf {
 /// The environment variables through which the testkit learns where everything is.
 pub(crate) fn environment(workspace: &Workspace, tools: &tools::Tools) -> Vec<(&'static str, OsString)> {
     let mut variables = vec![
-        ("FILTER_WASM", workspace.root.join(filter::MODULE).into()),
+        ("FILTER_WASM", workspace.root.join(filter::FILTER.path).into()),
         ("RUNNER_TOKENS_BIN", path(workspace, CONTROL_PLANE).into()),
         ("CARGO_TARGET_DIR", workspace.target.clone().into()),
     ];

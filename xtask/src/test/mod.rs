@@ -116,7 +116,7 @@ fn lints(workspace: &Workspace) -> Result<()> {
 fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Result<()> {
     let tools = Tools::get(workspace)?;
     let issuer = tools::oidc_provider(workspace)?;
-    filter::build(workspace)?;
+    filter::build(workspace, &filter::FILTER)?;
     programs::build(workspace, programs::PRIVATE_POSTGRES)?;
     let postgres = PrivatePostgres::start(workspace, &tools)?;
     let mut test = cargo(workspace);
