@@ -2,7 +2,9 @@
 //!
 //! What they asked for never reached a client, so whatever GitHub made of it is of no use to anybody and goes.
 
-use crate::audit::Origin;
+use serde_json::json;
+
+use crate::audit::{Entry, Event, Origin, Outcome};
 use crate::github::RemoteRunner;
 use crate::operations::{App, OperationError, delete, ours};
 use crate::runner::{DeletedReason, Issuance, Mode};
@@ -20,6 +22,9 @@ pub(super) async fn resolve(app: &App, origin: &Origin, row: &Runner) -> Result<
     let mut transaction = app.pool.begin().await?;
     let Some(row) = same(&mut transaction, row).await? else { return Ok(()) };
     let now = app.clock.now();
+    // The intent has its end on record, also where an earlier secret stays in force.
+    let entry = Entry::new(origin, Event::ProvisionInterrupted, Outcome::Failure).runner(&row);
+    entry.details(json!({"kept": keep})).record(&mut transaction, now).await?;
     if keep {
         runners::set_issuance(&mut transaction, row.id, Issuance::Issued, now).await?;
     } else {

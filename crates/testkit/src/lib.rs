@@ -7,6 +7,7 @@ pub mod clock;
 pub mod github;
 pub mod issuer;
 mod random;
+pub mod relay;
 pub mod secret_file;
 mod server;
 pub mod signals;

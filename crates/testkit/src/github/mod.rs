@@ -215,4 +215,8 @@ impl FakeGithub {
     pub fn issued_secrets(&self) -> Vec<String> {
         self.shared.with(|world, _| world.secrets().to_vec())
     }
+    /// Every registration token and JIT config that was ever made, in that order, also those whose answer was lost.
+    pub fn runner_secrets(&self) -> Vec<String> {
+        self.shared.with(|world, _| world.runner_secrets().to_vec())
+    }
 }

@@ -106,6 +106,8 @@ pub(crate) struct World {
     budgets: limits::Budgets,
     /// Every secret ever given out.
     secrets: Vec<String>,
+    /// Those of them with which a machine becomes a runner.
+    runner_secrets: Vec<String>,
 }
 
 impl World {
@@ -124,6 +126,7 @@ impl World {
             random,
             budgets: limits::Budgets::new(config.limits),
             secrets: Vec::new(),
+            runner_secrets: Vec::new(),
         };
         for organization in &config.organizations {
             world.add_organization(organization);
@@ -137,6 +140,10 @@ impl World {
 
     pub(crate) fn secrets(&self) -> &[String] {
         &self.secrets
+    }
+
+    pub(crate) fn runner_secrets(&self) -> &[String] {
+        &self.runner_secrets
     }
 
     fn next_id(&mut self) -> u64 {

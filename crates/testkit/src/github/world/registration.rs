@@ -47,6 +47,9 @@ impl World {
         let expires_at = after(now, MACHINE_TOKEN);
         let token = self.random.letters(29);
         self.secrets.push(token.clone());
+        if !removes {
+            self.runner_secrets.push(token.clone());
+        }
         self.machine_tokens.insert(token.clone(), MachineToken { target, removes, expires_at });
         let expires_at = expires_at.to_rfc3339_opts(SecondsFormat::Millis, false);
         Ok(Reply::new(201, json!({"token": token, "expires_at": expires_at})))
@@ -90,6 +93,7 @@ impl World {
         });
         let config = BASE64_STANDARD.encode(files.to_string());
         self.secrets.push(config.clone());
+        self.runner_secrets.push(config.clone());
         Ok(config)
     }
 
