@@ -1,6 +1,8 @@
-//! The filter alone in real Envoy: its decisions beside those of Envoy's own `jwt_authn`, and bytes that are no text.
+//! The filter alone in real Envoy: its decisions beside those of Envoy's own `jwt_authn`, bytes that are no text, and
+//! the checks of signatures.
 
 mod bytes;
 mod differential;
 mod echo;
+mod signatures;
 mod wire;

@@ -24,6 +24,8 @@ pub(crate) struct Module {
 
 /// The filter. Tools outside the project rely on its place.
 pub(crate) const FILTER: Module = Module { package: "oidc-filter", path: "target/filter/oidc_filter.wasm" };
+/// The module that judges signatures inside Envoy, for the tests.
+pub(crate) const JUDGE: Module = Module { package: "signature-judge", path: "target/tests/signature_judge.wasm" };
 /// The module that does nothing, for the benchmark.
 pub(crate) const EMPTY: Module = Module { package: "empty-filter", path: "target/bench/empty_filter.wasm" };
 const TARGET: &str = "wasm32-wasip1";
@@ -57,7 +59,7 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<()> {
         return Ok(());
     }
     let mut clippy = for_wasm(workspace);
-    clippy.args(["clippy", "--package", FILTER.package, "--lib", "--target", TARGET]);
+    clippy.args(["clippy", "--package", FILTER.package, "--package", JUDGE.package, "--lib", "--target", TARGET]);
     step("clippy of the filter for wasm", || run(clippy.args(["--", "--deny", "warnings"])))
 }
 

@@ -58,7 +58,7 @@ impl Algorithm {
     }
 
     /// The one length that a signature has (RFC 7518 section 3.4, RFC 8032 section 5.1.6); RSA's is its key's.
-    pub(crate) fn signature_length(self) -> Option<usize> {
+    pub fn signature_length(self) -> Option<usize> {
         match self {
             Self::ES256 | Self::EdDSA => Some(64),
             Self::ES384 => Some(96),

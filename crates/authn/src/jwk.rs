@@ -138,7 +138,7 @@ impl KeySet {
 
     /// The keys that a token with this `kid` and `alg` may have been signed with. A key without an id fits any
     /// `kid`, and a token without a `kid` any key (RFC 7515 section 4.1.4 leaves both optional).
-    pub(crate) fn candidates<'s>(
+    pub fn candidates<'s>(
         &'s self,
         key_id: Option<&'s str>,
         algorithm: Algorithm,

@@ -117,6 +117,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     let tools = Tools::get(workspace)?;
     let issuer = tools::oidc_provider(workspace)?;
     filter::build(workspace, &filter::FILTER)?;
+    let judge = filter::build(workspace, &filter::JUDGE)?;
     programs::build(workspace, programs::PRIVATE_POSTGRES)?;
     let postgres = PrivatePostgres::start(workspace, &tools)?;
     let mut test = cargo(workspace);
@@ -126,7 +127,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     } else {
         test.args(arguments)
     };
-    test.envs(programs::environment(workspace, &tools)).envs(issuer);
+    test.envs(programs::environment(workspace, &tools)).envs(issuer).env("SIGNATURE_JUDGE_WASM", judge);
     // The database is for running; what is compiled comes from .sqlx.
     test.env("DATABASE_URL", postgres.url()).env("SQLX_OFFLINE", "true");
     let succeeded = step("cargo test", || tally.count(&mut test))?;

@@ -27,4 +27,4 @@ pub use self::process::Process;
 pub use self::running::System;
 pub use self::scope::Scope;
 pub use self::template::render;
-pub use self::tools::Tools;
+pub use self::tools::{Tools, path};

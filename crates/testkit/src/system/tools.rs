@@ -31,7 +31,7 @@ impl Tools {
 }
 
 /// The existing path that a variable holds, absolute.
-pub(super) fn path(variable: &str) -> anyhow::Result<PathBuf> {
+pub fn path(variable: &str) -> anyhow::Result<PathBuf> {
     let Some(path) = env::var_os(variable) else {
         bail!(
             "{variable} is not set: run the whole-system tests with `cargo xtask test`, the demo with `cargo xtask demo`"
