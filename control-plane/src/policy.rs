@@ -79,6 +79,9 @@ pub enum WishError {
     /// Not the number of a group.
     #[error("`runner_group_id` must be 1 or more")]
     Group,
+    /// GitHub has groups for organisations and enterprises alone.
+    #[error("`runner_group_id`: a repository has no runner groups; leave it out")]
+    RepositoryGroup,
 }
 
 /// Where runners go unless a request says otherwise, and without a policy the only place where they may go.
@@ -114,9 +117,14 @@ impl ProvisionRequest {
         if jit && self.disable_update == Some(true) {
             return Err(WishError::JitUpdate);
         }
-        let runner_group_id = self.runner_group_id.unwrap_or(defaults.runner_group_id);
+        let target = self.target.unwrap_or_else(|| defaults.target.clone());
+        let default_group_id = if target.has_groups() { defaults.runner_group_id } else { 1 };
+        let runner_group_id = self.runner_group_id.unwrap_or(default_group_id);
         if runner_group_id < 1 {
             return Err(WishError::Group);
+        }
+        if runner_group_id != 1 && !target.has_groups() {
+            return Err(WishError::RepositoryGroup);
         }
         Ok(Wish {
             name,
@@ -125,7 +133,7 @@ impl ProvisionRequest {
             ephemeral: self.ephemeral.unwrap_or(true),
             disable_update: self.disable_update.unwrap_or(false),
             mode: self.mode,
-            target: self.target.unwrap_or_else(|| defaults.target.clone()),
+            target,
         })
     }
 }
@@ -198,6 +206,7 @@ mod tests {
             (json!({"runner_name": "a", "mode": "jit", "ephemeral": false}), WishError::JitEphemeral),
             (json!({"runner_name": "a", "mode": "jit", "disable_update": true}), WishError::JitUpdate),
             (json!({"runner_name": "a", "runner_group_id": 0}), WishError::Group),
+            (json!({"runner_name": "a", "target": "repo:a/b", "runner_group_id": 2}), WishError::RepositoryGroup),
         ] {
             assert_eq!(wish(body).unwrap_err(), expected);
         }
@@ -207,7 +216,7 @@ mod tests {
     fn without_a_policy_only_the_default_place_is_open() {
         assert!(decision(json!({"runner_name": "a", "labels": ["gpu"], "target": "org:ACME"})).allowed);
         let denied = decision(json!({
-            "runner_name": "a", "target": "repo:acme/tools", "runner_group_id": 2, "labels": ["ubuntu-latest"],
+            "runner_name": "a", "target": "org:other", "runner_group_id": 2, "labels": ["ubuntu-latest"],
         }));
         assert!(!denied.allowed);
         assert_eq!(denied.reasons.len(), 3, "{:?}", denied.reasons);

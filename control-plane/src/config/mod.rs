@@ -30,6 +30,9 @@ pub const VARIABLES: &[&str] = &[
     "GITHUB_APP_ID",
     "GITHUB_APP_INSTALLATION_ID",
     "GITHUB_APP_PRIVATE_KEY_PATH",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN_FILE",
+    "GITHUB_INSTALLATIONS",
     "GITHUB_ORG",
     "GITHUB_TIMEOUT_SECONDS",
     "GITHUB_WEBHOOK_SECRET",
@@ -207,6 +210,8 @@ mod tests {
             "GITHUB_APP_ID" => Some("my-app".to_owned()),
             "DATABASE_URL" => Some("mysql://root:hunter2@db/x".to_owned()),
             "RECONCILE_INTERVAL_SECONDS" => Some("0".to_owned()),
+            "GITHUB_INSTALLATIONS" => Some("org:other=1".to_owned()),
+            "GITHUB_ENTERPRISE_TOKEN_FILE" => Some("/does/not/exist".to_owned()),
             _ => None,
         };
         let error = serve(&environment).err().unwrap().to_string();
@@ -215,6 +220,8 @@ mod tests {
             "GITHUB_APP_ID",
             "GITHUB_APP_INSTALLATION_ID",
             "GITHUB_APP_PRIVATE_KEY_PATH",
+            "GITHUB_ENTERPRISE_TOKEN_FILE",
+            "GITHUB_INSTALLATIONS",
             "GITHUB_ORG",
             "IDENTITY_PUBLIC_KEYS",
             "RECONCILE_INTERVAL_SECONDS",

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::http::{HeaderMap, StatusCode};
 use chrono::{DateTime, Utc};
 
+use super::budget::LONGEST_PAUSE;
 use crate::causes::causes;
+use crate::runner::Target;
 
 /// A call waits no longer than this for a limit to pass; whoever asked is told to come back instead.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -29,6 +31,12 @@ pub enum Kind {
     /// 403: an owner of the organisation suspended the installation.
     #[error("the installation is suspended")]
     Suspended,
+    /// Nothing that the target could be reached with is configured.
+    #[error("no credentials for {0} are configured")]
+    NoCredentials(Target),
+    /// 401 or 403: the enterprise token.
+    #[error("the enterprise token is refused: {0}")]
+    EnterpriseToken(String),
     /// 403: a permission that is missing or not yet approved, or something forbidden to everybody.
     #[error("not permitted: {0}")]
     Permission(String),
@@ -38,6 +46,9 @@ pub enum Kind {
     /// 404: no such thing, or none that the installation may see.
     #[error("not found")]
     NotFound,
+    /// No such runner group, or one that takes no runners.
+    #[error("no runner group {0} that takes runners")]
+    Group(i64),
     /// 409: a runner of this name exists.
     #[error("a runner of this name exists")]
     NameConflict,
@@ -76,8 +87,19 @@ impl GithubError {
             ),
             Kind::Suspended => Some("an owner of the organisation must un-suspend the App's installation"),
             Kind::NotFound if self.before_call => {
-                Some("check GITHUB_APP_INSTALLATION_ID, and that the App is installed in the organisation")
+                Some("check GITHUB_APP_INSTALLATION_ID and GITHUB_INSTALLATIONS, and that the App is installed there")
             }
+            Kind::NoCredentials(Target::Enterprise(_)) => Some(
+                "GitHub lets no App manage an enterprise's runners; set GITHUB_ENTERPRISE_TOKEN to a classic personal \
+                 access token of an enterprise owner with the scope manage_runners:enterprise",
+            ),
+            Kind::NoCredentials(_) => {
+                Some("install the App on the account and add LOGIN=ID of the installation to GITHUB_INSTALLATIONS")
+            }
+            Kind::EnterpriseToken(_) => Some(
+                "GITHUB_ENTERPRISE_TOKEN must be a classic personal access token of an enterprise owner with the scope \
+                 manage_runners:enterprise, and not have ended",
+            ),
             Kind::Permission(_) => Some(
                 "give the App the permission `Self-hosted runners: write` (repositories: `Administration: write`) and \
                  have an owner approve it",
@@ -95,11 +117,24 @@ impl GithubError {
         }
     }
 
+    /// How long GitHub asks to wait.
+    pub(super) fn told_wait(&self) -> Option<Duration> {
+        match self.kind {
+            Kind::RateLimited(wait) => wait,
+            _ => None,
+        }
+    }
+
     /// How long GitHub asks to wait, if that is short enough to wait for.
     pub(super) fn wait(&self) -> Option<Duration> {
+        self.told_wait().filter(|&wait| wait <= LONGEST_WAIT)
+    }
+
+    /// The same for a call with the enterprise token, which has no App and no permissions.
+    pub(super) fn of_enterprise_token(self) -> Self {
         match self.kind {
-            Kind::RateLimited(wait) => wait.filter(|&wait| wait <= LONGEST_WAIT),
-            _ => None,
+            Kind::Credentials(text) | Kind::Permission(text) => Self { kind: Kind::EnterpriseToken(text), ..self },
+            kind => Self { kind, ..self },
         }
     }
 
@@ -117,10 +152,6 @@ impl GithubError {
 
     pub(super) fn before(self) -> Self {
         Self { before_call: true, ..self }
-    }
-
-    pub(super) fn of_token(error: octocrab::Error, now: DateTime<Utc>) -> Self {
-        Self::of_call(error, now).before()
     }
 
     pub(super) fn of_call(error: octocrab::Error, now: DateTime<Utc>) -> Self {
@@ -147,6 +178,8 @@ fn classify(status: StatusCode, message: &str, headers: Option<&HeaderMap>, now:
     match status.as_u16() {
         401 => Kind::Credentials(short()),
         403 if lower.contains("suspended") => Kind::Suspended,
+        // Also on the last call of an hour.
+        403 if lower.contains("not accessible by") => Kind::Permission(short()),
         403 if exhausted || lower.contains("rate limit") => Kind::RateLimited(wait(header, now)),
         403 => Kind::Permission(short()),
         404 => Kind::NotFound,
@@ -158,13 +191,16 @@ fn classify(status: StatusCode, message: &str, headers: Option<&HeaderMap>, now:
     }
 }
 
-/// How long GitHub asks to wait: `retry-after`, else until the reset.
+/// How long GitHub asks to wait, at most an hour: `retry-after`, else until the reset if the hour's calls are used up.
 fn wait<'a>(header: impl Fn(&str) -> Option<&'a str>, now: DateTime<Utc>) -> Option<Duration> {
+    let longest = LONGEST_PAUSE.to_std().unwrap_or_default();
     if let Some(seconds) = header("retry-after").and_then(|value| value.parse().ok()) {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(longest));
     }
+    // A secondary limit comes with a reset too, which is that of the primary one.
+    header("x-ratelimit-remaining").filter(|&remaining| remaining == "0")?;
     let reset: i64 = header("x-ratelimit-reset")?.parse().ok()?;
-    u64::try_from(reset.saturating_sub(now.timestamp())).ok().map(Duration::from_secs)
+    u64::try_from(reset.saturating_sub(now.timestamp())).ok().map(|seconds| Duration::from_secs(seconds).min(longest))
 }
 
 /// Whether a connection was refused, so that nothing was sent.
@@ -191,6 +227,13 @@ mod tests {
         let limited = Kind::RateLimited(Some(Duration::from_mins(1)));
         assert_eq!(kind(403, "x", &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")]), limited);
         assert_eq!(kind(429, "x", &[("retry-after", "60")]), limited);
+        let elsewhere = [("x-ratelimit-remaining", "4000"), ("x-ratelimit-reset", "60")];
+        assert_eq!(kind(429, "x", &elsewhere), Kind::RateLimited(None), "the reset of another limit");
+        let far = Kind::RateLimited(Some(Duration::from_hours(1)));
+        assert_eq!(kind(403, "x", &[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "9999999999")]), far);
+        assert_eq!(kind(429, "x", &[("retry-after", "9999999999")]), far);
+        let last = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")];
+        assert!(matches!(kind(403, "Resource not accessible by integration", &last), Kind::Permission(_)));
         assert_eq!(kind(422, "Bad request - Runner \"x\" is still running a job", &[]), Kind::Busy);
         assert!(matches!(kind(422, "Invalid request.", &[]), Kind::Invalid(422, _)));
     }

@@ -1,56 +1,42 @@
-//! GitHub's API for runners, as a GitHub App.
+//! GitHub's API for runners: as a GitHub App, with one client for each of its installations, and for enterprises with the
+//! token that they need.
 //!
-//! octocrab does the transport and the App's credentials; structs, paging and time-outs are ours (its own models are
-//! stricter than the API, and its paging loses the credentials on page 2 of anything but api.github.com). What only reads
-//! or deletes is tried again a few times; what could create something twice never is.
+//! octocrab does the transport and the App's signature; structs, tokens, paging, repeats and time-outs are ours (its own
+//! models are stricter than the API, and its paging loses the credentials on page 2 of anything but api.github.com). What
+//! only reads or deletes is tried again a few times; what could create something twice never is.
 
+mod budget;
+mod client;
 mod error;
+mod group;
 mod listing;
+mod token;
 mod wire;
 
+pub use budget::{BudgetState, Hour, Priority};
 pub use error::{GithubError, Kind};
 pub use wire::{JitConfig, JitRequest, RegistrationToken, RemoteRunner};
 
-use std::collections::HashMap;
-use std::sync::{Mutex as SyncMutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use axum::http::HeaderName;
-use chrono::TimeDelta;
-use octocrab::Octocrab;
-use octocrab::models::{AppId, InstallationId};
-use octocrab::service::middleware::retry::RetryConfig;
-use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
-use tokio::time::{sleep, timeout};
+use axum::http::Method;
+use serde_json::json;
 
 use crate::clock::Clock;
 use crate::config::GithubConfig;
 use crate::runner::Target;
-use listing::Listings;
-use wire::{RunnerGroup, RunnersPage};
+use client::{Call, Client, Credential};
+use token::Tokens;
+use wire::RunnersPage;
 
-/// The most that GitHub gives at once.
-const PER_PAGE: usize = 100;
-/// GitHub's own limit is 10,000 runners a group; more pages than this mean that paging does not end.
-const MAX_PAGES: u32 = 1000;
-/// Between attempts at what is safe to repeat.
-const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
-/// An installation token is renewed this long before it ends, so that none ends in the middle of a call.
-const TOKEN_RESERVE: TimeDelta = TimeDelta::minutes(2);
-/// The version of the API that the structs follow.
-const API_VERSION: &str = "2022-11-28";
+/// What GitHub says of a JIT config when the App lacks a permission, and not the group.
+const NOT_ACCESSIBLE: &str = "not accessible";
 
-/// One installation of the App. Share it: the token is cached in it.
+/// GitHub, as far as there are credentials for it.
 pub struct Github {
-    /// A clone would have a token cache of its own.
-    crab: Octocrab,
-    /// Held while the token is looked up, so that a crowd on a cold cache mints one token.
-    token: Mutex<()>,
-    timeout: Duration,
-    clock: Clock,
-    groups: SyncMutex<HashMap<(Target, i64), String>>,
-    listings: Listings,
+    /// By the account's login, in lower case.
+    installations: BTreeMap<String, Client>,
+    enterprises: Option<Client>,
 }
 
 /// What became of a runner that was to be deleted.
@@ -63,129 +49,106 @@ pub enum Deleted {
 }
 
 impl Github {
-    /// A client; calls nothing yet. Needs a Tokio runtime.
-    pub fn new(config: &GithubConfig, clock: Clock) -> Result<Self, Box<octocrab::Error>> {
-        let crab = Octocrab::builder()
-            .base_uri(config.api_url.as_str())?
-            .app(AppId(config.app_id), config.private_key.clone())
-            .add_retry_config(RetryConfig::None)
-            .set_connect_timeout(Some(config.timeout))
-            .add_header(HeaderName::from_static("x-github-api-version"), API_VERSION.to_owned())
-            .build()?
-            .installation(InstallationId(config.installation_id))?;
+    /// Clients for everything that is configured; calls nothing yet. Needs a Tokio runtime.
+    pub fn new(config: &GithubConfig, clock: &Clock) -> Result<Self, Box<octocrab::Error>> {
+        let installation = |(account, id): (&String, &u64)| {
+            let credential = Credential::Installation(Tokens::new(*id));
+            let client = Client::new(config, account, credential, clock.clone())?;
+            Ok::<_, Box<octocrab::Error>>((account.clone(), client))
+        };
+        let enterprises = config
+            .enterprise_token
+            .clone()
+            .map(|token| Client::new(config, "enterprise", Credential::EnterpriseToken(token), clock.clone()));
         Ok(Self {
-            crab,
-            token: Mutex::new(()),
-            timeout: config.timeout,
-            clock,
-            groups: SyncMutex::default(),
-            listings: Listings::default(),
+            installations: config.installations.iter().map(installation).collect::<Result<_, _>>()?,
+            enterprises: enterprises.transpose()?,
         })
+    }
+
+    /// The client for a target: that of its owner's installation and no other.
+    fn client(&self, target: &Target) -> Result<&Client, GithubError> {
+        let client = match target {
+            Target::Organisation(owner) | Target::Repository(owner, _) => self.installations.get(owner),
+            Target::Enterprise(_) => self.enterprises.as_ref(),
+        };
+        client.ok_or_else(|| GithubError { kind: Kind::NoCredentials(target.clone()), before_call: true })
+    }
+
+    /// Whether there are credentials for a target.
+    pub fn check(&self, target: &Target) -> Result<(), GithubError> {
+        self.client(target).map(drop)
+    }
+
+    /// What each credential may still ask.
+    pub fn budgets(&self) -> Vec<BudgetState> {
+        self.installations.values().chain(&self.enterprises).map(Client::budget).collect()
     }
 
     /// A token with which any machine may register for the next hour.
     pub async fn registration_token(&self, target: &Target) -> Result<RegistrationToken, GithubError> {
         let path = format!("{}/runners/registration-token", target.api_path());
-        self.call(self.crab.post(path, None::<&()>)).await
+        self.client(target)?.call(&Call::new(Method::POST, path, Priority::Request)).await?.parse()
     }
 
     /// A runner with its configuration; it is on GitHub, off line, as soon as this returns.
     pub async fn jit_config(&self, target: &Target, request: &JitRequest<'_>) -> Result<JitConfig, GithubError> {
         let path = format!("{}/runners/generate-jitconfig", target.api_path());
-        self.call(self.crab.post(path, Some(request))).await
+        let call = Call { body: Some(json!(request)), ..Call::new(Method::POST, path, Priority::Request) };
+        let group = || GithubError { kind: Kind::Group(request.runner_group_id), before_call: false };
+        match self.client(target)?.call(&call).await {
+            // Something is missing: the target, or the group on it.
+            Err(error) if error.kind == Kind::NotFound && !error.before_call && target.has_groups() => {
+                match self.ask_for_group(target, request.runner_group_id).await {
+                    Err(GithubError { kind: Kind::Group(_), .. }) => Err(group()),
+                    _ => Err(error),
+                }
+            }
+            // A group that takes no runners, such as that of GitHub's own.
+            Err(GithubError { kind: Kind::Permission(text), before_call: false })
+                if target.has_groups() && !text.contains(NOT_ACCESSIBLE) && text.contains("group") =>
+            {
+                Err(group())
+            }
+            answer => answer?.parse(),
+        }
     }
 
     /// The runner of this name, if there is one.
-    pub async fn runner_named(&self, target: &Target, name: &str) -> Result<Option<RemoteRunner>, GithubError> {
-        let path = format!("{}/runners", target.api_path());
-        let found: RunnersPage = self.get(&path, Some(&[("name", name)])).await?;
+    pub async fn runner_named(
+        &self,
+        target: &Target,
+        name: &str,
+        priority: Priority,
+    ) -> Result<Option<RemoteRunner>, GithubError> {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("name", name).finish();
+        let path = format!("{}/runners?{query}", target.api_path());
+        let found: RunnersPage = self.client(target)?.call(&Call::new(Method::GET, path, priority)).await?.parse()?;
         Ok(found.runners.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)))
     }
 
     /// The runner with this id, if it is still there.
-    pub async fn runner(&self, target: &Target, id: i64) -> Result<Option<RemoteRunner>, GithubError> {
-        match self.get(&format!("{}/runners/{id}", target.api_path()), None::<&()>).await {
-            Ok(runner) => Ok(Some(runner)),
+    pub async fn runner(
+        &self,
+        target: &Target,
+        id: i64,
+        priority: Priority,
+    ) -> Result<Option<RemoteRunner>, GithubError> {
+        let path = format!("{}/runners/{id}", target.api_path());
+        match self.client(target)?.call(&Call::new(Method::GET, path, priority)).await {
+            Ok(answer) => answer.parse().map(Some),
             Err(error) if error.kind == Kind::NotFound && !error.before_call => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     /// Deletes a runner. A busy one is an error of [`Kind::Busy`]. Safe to repeat.
-    pub async fn delete_runner(&self, target: &Target, id: i64) -> Result<Deleted, GithubError> {
+    pub async fn delete_runner(&self, target: &Target, id: i64, priority: Priority) -> Result<Deleted, GithubError> {
         let path = format!("{}/runners/{id}", target.api_path());
-        let delete = || async {
-            octocrab::map_github_error(self.crab._delete(path.as_str(), None::<&()>).await?).await.map(|_| Deleted::Now)
-        };
-        match self.call_safely(delete).await {
+        match self.client(target)?.call(&Call::new(Method::DELETE, path, priority)).await {
+            Ok(_) => Ok(Deleted::Now),
             Err(error) if error.kind == Kind::NotFound && !error.before_call => Ok(Deleted::Before),
-            answer => answer,
-        }
-    }
-
-    /// The name of a runner group, which `config.sh` wants instead of its id. Asked once and kept.
-    pub async fn group_name(&self, target: &Target, id: i64) -> Result<String, GithubError> {
-        let key = (target.clone(), id);
-        let known = self.groups.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(name) = known {
-            return Ok(name);
-        }
-        let path = format!("{}/runner-groups/{id}", target.api_path());
-        let group: RunnerGroup = self.get(&path, None::<&()>).await?;
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(key, group.name.clone());
-        Ok(group.name)
-    }
-
-    async fn get<R, Q>(&self, path: &str, query: Option<&Q>) -> Result<R, GithubError>
-    where
-        R: DeserializeOwned,
-        Q: serde::Serialize + ?Sized,
-    {
-        self.call_safely(|| self.crab.get(path, query)).await
-    }
-
-    /// Makes sure of a token, then calls; each may take as long as the time-out.
-    async fn call<R>(&self, request: impl Future<Output = octocrab::Result<R>>) -> Result<R, GithubError> {
-        self.ready_token().await?;
-        match timeout(self.timeout, request).await {
-            Ok(answer) => answer.map_err(|error| GithubError::of_call(error, self.clock.now())),
-            Err(_) => Err(GithubError::timed_out()),
-        }
-    }
-
-    /// Like `call`, for what may be asked twice. The time-out is for all attempts together.
-    async fn call_safely<R, F>(&self, request: impl Fn() -> F) -> Result<R, GithubError>
-    where
-        F: Future<Output = octocrab::Result<R>>,
-    {
-        self.ready_token().await?;
-        let attempts = async {
-            for pause in PAUSES {
-                match request().await.map_err(|error| GithubError::of_call(error, self.clock.now())) {
-                    Err(error) if error.is_passing() => {
-                        let pause = error.wait().unwrap_or_else(|| self.jittered(pause));
-                        tracing::debug!(%error, ?pause, "asking GitHub again");
-                        sleep(pause).await;
-                    }
-                    answer => return answer,
-                }
-            }
-            request().await.map_err(|error| GithubError::of_call(error, self.clock.now()))
-        };
-        timeout(self.timeout, attempts).await.unwrap_or_else(|_| Err(GithubError::timed_out()))
-    }
-
-    /// From one to two times as long, so that replicas which failed together do not come back together.
-    fn jittered(&self, pause: Duration) -> Duration {
-        let random = self.clock.new_id().as_u128().to_be_bytes().last().copied().unwrap_or_default();
-        pause.saturating_add(pause.saturating_mul(random.into()).checked_div(256).unwrap_or_default())
-    }
-
-    async fn ready_token(&self) -> Result<(), GithubError> {
-        let _single_flight = self.token.lock().await;
-        match timeout(self.timeout, self.crab.installation_token_with_buffer(TOKEN_RESERVE)).await {
-            Ok(answer) => answer.map(drop).map_err(|error| GithubError::of_token(error, self.clock.now())),
-            Err(_) => Err(GithubError::timed_out().before()),
+            Err(error) => Err(error),
         }
     }
 }

@@ -4,6 +4,14 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 
+/// A token of an installation.
+#[derive(Deserialize)]
+pub(super) struct AccessToken {
+    #[serde(deserialize_with = "secret")]
+    pub(super) token: SecretString,
+    pub(super) expires_at: DateTime<Utc>,
+}
+
 /// A registration token.
 #[derive(Deserialize)]
 pub struct RegistrationToken {

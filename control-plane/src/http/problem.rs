@@ -128,13 +128,22 @@ fn of_github(error: &GithubError) -> Problem {
         Kind::Credentials(_) => {
             Problem::new("github-credentials").detail(&operator("GitHub refused this service's credentials."))
         }
+        Kind::EnterpriseToken(_) => {
+            Problem::new("github-credentials").detail(&operator("GitHub refused this service's token for enterprises."))
+        }
+        Kind::NoCredentials(target) => Problem::new("github-target")
+            .detail(&operator(&format!("This service has no access to {target} on GitHub."))),
+        Kind::Group(id) => Problem::new("runner-group-unknown").detail(&format!(
+            "GitHub has no runner group {id} there that takes runners, or hides it from this service. Give another \
+             `runner_group_id`, or leave it out for the default one."
+        )),
         Kind::Suspended => Problem::new("github-suspended")
             .detail(&operator("The installation of this service's GitHub App is suspended.")),
         Kind::Permission(_) => {
             Problem::new("github-permission").detail(&operator("GitHub does not let this service's App do this."))
         }
         Kind::NotFound => Problem::new("github-not-found")
-            .detail("GitHub has no such organisation, repository or runner group, or hides it from this service."),
+            .detail("GitHub has no such organisation, repository or enterprise, or hides it from this service."),
         Kind::Busy => of_operation(&OperationError::Busy),
         Kind::NameConflict => {
             Problem::new("runner-name-taken").detail("GitHub has a runner of this name. Choose another name.")

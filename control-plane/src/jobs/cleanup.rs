@@ -9,7 +9,7 @@ use serde_json::json;
 use super::reconcile::same;
 use super::{Turn, before};
 use crate::audit::{Entry, Event, Origin, Outcome};
-use crate::github::RemoteRunner;
+use crate::github::{Priority, RemoteRunner};
 use crate::operations::{App, OperationError, delete, find_on_github, observe, ours, remove_from_github};
 use crate::runner::{DeletedReason, Mode, State};
 use crate::store::runners::{self, Runner};
@@ -76,7 +76,7 @@ pub async fn cleanup(
 }
 
 async fn one(app: &App, origin: &Origin, runner: &Runner, dry_run: bool) -> Result<Action, OperationError> {
-    let remote = find_on_github(app, runner, &runner.target()?).await?;
+    let remote = find_on_github(app, runner, &runner.target()?, Priority::Background).await?;
     let mine = match remote {
         Some(remote) if ours(&mut *app.connection().await?, runner, &remote).await? => Some(remote),
         // A foreign runner of the same name: ours was never registered.
@@ -120,7 +120,7 @@ async fn remove(app: &App, origin: &Origin, runner: &Runner, on_github: bool) ->
         let entry = Entry::new(origin, Event::DeprovisionRequested, Outcome::Success).runner(runner);
         let entry = entry.details(json!({"reason": reason}));
         entry.record(&mut *app.connection().await?, app.clock.now()).await?;
-        remove_from_github(app, runner).await?;
+        remove_from_github(app, runner, Priority::Background).await?;
     }
     let mut transaction = app.pool.begin().await?;
     let Some(row) = same(&mut transaction, runner).await? else { return Ok(Action::KeptAlive) };

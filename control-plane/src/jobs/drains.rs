@@ -2,6 +2,7 @@
 
 use super::Turn;
 use crate::audit::Origin;
+use crate::github::Priority;
 use crate::operations::{App, OperationError, try_drain};
 use crate::runner::State;
 use crate::store::runners;
@@ -17,7 +18,7 @@ pub async fn drains(app: &App, origin: &Origin, _turn: &Turn) -> Result<usize, O
         if app.is_under_way(&runner, app.clock.now()) {
             continue;
         }
-        if try_drain(app, origin, runner).await?.state == State::Deleted {
+        if try_drain(app, origin, runner, Priority::Background).await?.state == State::Deleted {
             gone = gone.saturating_add(1);
         }
     }

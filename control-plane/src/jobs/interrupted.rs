@@ -5,7 +5,7 @@
 use serde_json::json;
 
 use crate::audit::{Entry, Event, Origin, Outcome};
-use crate::github::RemoteRunner;
+use crate::github::{Priority, RemoteRunner};
 use crate::operations::{App, OperationError, delete, ours};
 use crate::runner::{DeletedReason, Issuance, Mode};
 use crate::store::runners::{self, Runner};
@@ -37,13 +37,15 @@ pub(super) async fn resolve(app: &App, origin: &Origin, row: &Runner) -> Result<
 /// Whether the runner of an earlier, finished attempt is still there. The one of the interrupted attempt is deleted.
 async fn keep_jit(app: &App, row: &Runner) -> Result<bool, OperationError> {
     let target = row.target()?;
-    let Some(remote) = app.github.runner_named(&target, &row.name).await? else { return Ok(false) };
+    let Some(remote) = app.github.runner_named(&target, &row.name, Priority::Background).await? else {
+        return Ok(false);
+    };
     if row.github_runner_id == Some(remote.id) {
         return Ok(true);
     }
     if is_orphan(app, row, &remote).await? {
         tracing::info!(runner = %row.id, github_runner_id = remote.id, "deleting what an interrupted provision left");
-        app.github.delete_runner(&target, remote.id).await?;
+        app.github.delete_runner(&target, remote.id, Priority::Background).await?;
     }
     Ok(false)
 }

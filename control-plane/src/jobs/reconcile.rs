@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Turn, interrupted};
 use crate::audit::{Entry, Event, Origin, Outcome};
-use crate::github::RemoteRunner;
+use crate::github::{Priority, RemoteRunner};
 use crate::operations::{App, Observation, OperationError, delete, observe, ours};
 use crate::runner::{DeletedReason, Issuance, State, Target};
 use crate::store::cache;
@@ -187,7 +187,7 @@ impl<'a> Round<'a> {
 
     async fn confirm(&self, row: &Runner) -> Result<Done, OperationError> {
         let Some(id) = row.github_runner_id else { return Ok(Done::Nothing) };
-        if let Some(remote) = self.app.github.runner(&row.target()?, id).await? {
+        if let Some(remote) = self.app.github.runner(&row.target()?, id, Priority::Background).await? {
             return self.observe(row, &remote).await;
         }
         let mut transaction = self.app.pool.begin().await?;

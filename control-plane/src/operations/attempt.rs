@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{App, OperationError, command, ours};
-use crate::github::{GithubError, JitRequest, Kind, RemoteRunner};
+use crate::github::{GithubError, JitRequest, Kind, Priority, RemoteRunner};
 use crate::runner::{Mode, Target};
 use crate::store::runners::Runner;
 
@@ -47,13 +47,12 @@ pub(super) async fn ask(app: &App, runner: &Runner, before: Option<&Runner>) -> 
 }
 
 async fn ask_for_token(app: &App, runner: &Runner, target: &Target) -> Result<Secret, OperationError> {
-    let group = match target {
-        Target::Organisation(_) if runner.runner_group_id != DEFAULT_GROUP => {
-            // The token was not asked for yet: whatever goes wrong here, GitHub issued nothing.
-            let name = app.github.group_name(target, runner.runner_group_id).await;
-            Some(name.map_err(|error| GithubError { before_call: true, ..error })?)
-        }
-        _ => None,
+    let group = if target.has_groups() && runner.runner_group_id != DEFAULT_GROUP {
+        // The token was not asked for yet: whatever goes wrong here, GitHub issued nothing.
+        let name = app.github.group_name(target, runner.runner_group_id).await;
+        Some(name.map_err(|error| GithubError { before_call: true, ..error })?)
+    } else {
+        None
     };
     let issued = app.github.registration_token(target).await?;
     let url = target.web_url(&app.web_url);
@@ -79,21 +78,26 @@ async fn ask_for_jit_config(app: &App, runner: &Runner, target: &Target) -> Resu
 
 /// Takes the runner of an earlier attempt away, unless a machine has started with it.
 async fn remove_unused(app: &App, before: &Runner, target: &Target) -> Result<(), OperationError> {
-    let Some(remote) = find_on_github(app, before, target).await? else { return Ok(()) };
+    let Some(remote) = find_on_github(app, before, target, Priority::Request).await? else { return Ok(()) };
     if remote.is_online() || remote.busy {
         return Err(OperationError::AlreadyRegistered);
     }
     if !ours(&mut *app.connection().await?, before, &remote).await? {
         return Err(OperationError::NameTaken(before.name.clone()));
     }
-    app.github.delete_runner(target, remote.id).await?;
+    app.github.delete_runner(target, remote.id, Priority::Request).await?;
     Ok(())
 }
 
 /// What GitHub has of a runner: by its id if that is known, else by its name.
-pub async fn find_on_github(app: &App, runner: &Runner, target: &Target) -> Result<Option<RemoteRunner>, GithubError> {
+pub async fn find_on_github(
+    app: &App,
+    runner: &Runner,
+    target: &Target,
+    priority: Priority,
+) -> Result<Option<RemoteRunner>, GithubError> {
     match runner.github_runner_id {
-        Some(id) => app.github.runner(target, id).await,
-        None => app.github.runner_named(target, &runner.name).await,
+        Some(id) => app.github.runner(target, id, priority).await,
+        None => app.github.runner_named(target, &runner.name, priority).await,
     }
 }

@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use super::read::{find, not_found};
 use super::{App, Caller, OperationError, attempt, delete, ours};
 use crate::audit::{Entry, Event, Origin, Outcome};
-use crate::github::Kind;
+use crate::github::{Kind, Priority};
 use crate::runner::{DeletedReason, State};
 use crate::store::runners::{self, Runner};
 
@@ -23,7 +23,7 @@ async fn run(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner
     if runner.state == State::Deleted {
         return Ok(runner);
     }
-    if let Err(error) = remove_from_github(&app, &runner).await {
+    if let Err(error) = remove_from_github(&app, &runner, Priority::Request).await {
         let (event, outcome) = match &error {
             OperationError::Busy => (Event::DeprovisionDenied, Outcome::Denied),
             _ => (Event::DeprovisionFailed, Outcome::Failure),
@@ -74,16 +74,16 @@ pub(super) async fn finish(app: &App, origin: &Origin, runner: Runner) -> Result
 }
 
 /// Deletes a runner at GitHub, if it is there and ours.
-pub async fn remove_from_github(app: &App, runner: &Runner) -> Result<(), OperationError> {
+pub async fn remove_from_github(app: &App, runner: &Runner, priority: Priority) -> Result<(), OperationError> {
     let target = runner.target()?;
     let id = match runner.github_runner_id {
         Some(id) => id,
-        None => match attempt::find_on_github(app, runner, &target).await? {
+        None => match attempt::find_on_github(app, runner, &target, priority).await? {
             Some(remote) if ours(&mut *app.connection().await?, runner, &remote).await? => remote.id,
             _ => return Ok(()),
         },
     };
-    match app.github.delete_runner(&target, id).await {
+    match app.github.delete_runner(&target, id, priority).await {
         Ok(_) => Ok(()),
         Err(error) if error.kind == Kind::Busy => Err(OperationError::Busy),
         Err(error) => Err(error.into()),

@@ -9,6 +9,7 @@ use super::deprovision::{begin, finish};
 use super::{App, Caller, OperationError, remove_from_github};
 use crate::audit::Origin;
 use crate::causes::causes;
+use crate::github::Priority;
 use crate::runner::State;
 use crate::store::runners::{self, Runner};
 
@@ -27,7 +28,7 @@ pub async fn drain(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<
                 if runner.state == State::Deleted {
                     return Ok(runner);
                 }
-                try_drain(&app, &caller.origin, runner).await
+                try_drain(&app, &caller.origin, runner, Priority::Request).await
             }
         };
         app.tasks.spawn(work.in_current_span()).await
@@ -36,8 +37,13 @@ pub async fn drain(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<
 }
 
 /// One attempt at a runner that is in the queue.
-pub async fn try_drain(app: &App, origin: &Origin, runner: Runner) -> Result<Runner, OperationError> {
-    let Err(error) = remove_from_github(app, &runner).await else {
+pub async fn try_drain(
+    app: &App,
+    origin: &Origin,
+    runner: Runner,
+    priority: Priority,
+) -> Result<Runner, OperationError> {
+    let Err(error) = remove_from_github(app, &runner, priority).await else {
         return finish(app, origin, runner).await;
     };
     tracing::info!(runner = %runner.id, name = runner.name, error = %causes(&error), "a runner is not drained yet");

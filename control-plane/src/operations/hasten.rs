@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{App, OperationError, delete, observe, ours, try_drain};
 use crate::audit::Origin;
-use crate::github::RemoteRunner;
+use crate::github::{Priority, RemoteRunner};
 use crate::runner::{DeletedReason, State};
 use crate::store::cache;
 use crate::store::runners::{self, Runner};
@@ -38,11 +38,11 @@ pub async fn hasten(app: &App, origin: &Origin, news: &JobNews) -> Result<(), Op
         // No connection is held while GitHub is asked.
         drop(connection);
         let Some(row) = row else { return Ok(()) };
-        let remote = app.github.runner(&row.target()?, news.github_runner_id).await?;
+        let remote = app.github.runner(&row.target()?, news.github_runner_id, Priority::Background).await?;
         let waits = remote.is_some() && news.completed && row.ephemeral;
         record(app, origin, news, &row, remote).await?;
         if news.completed && row.drain_requested_at.is_some() && !row.ephemeral {
-            return try_drain(app, origin, row).await.map(drop);
+            return try_drain(app, origin, row, Priority::Background).await.map(drop);
         }
         if !waits {
             return Ok(());

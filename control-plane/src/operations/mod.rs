@@ -68,7 +68,7 @@ pub struct App {
 impl App {
     /// Puts the parts together. Needs a Tokio runtime.
     pub fn new(pool: PgPool, config: GithubConfig, clock: Clock) -> Result<Arc<Self>, Box<octocrab::Error>> {
-        let github = Github::new(&config, clock.clone())?;
+        let github = Github::new(&config, &clock)?;
         Ok(Arc::new(Self {
             pool,
             github,
@@ -96,7 +96,7 @@ impl App {
     }
 }
 
-/// At worst an attempt looks up the group, finds and deletes an unused runner and asks for the secret, each with its
+/// At worst an attempt finds and deletes an unused runner, asks for the secret and looks up the group, each with its
 /// time-out and one for a new token, and writes to the database in between.
 fn attempt_limit(timeout: Duration) -> TimeDelta {
     let calls = timeout.saturating_mul(5).saturating_add(Duration::from_secs(10));

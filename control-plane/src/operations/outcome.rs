@@ -9,6 +9,7 @@ use super::provision::{Begun, Provisioned};
 use super::{App, Caller, OperationError, delete};
 use crate::audit::{Entry, Event, Outcome};
 use crate::causes::causes;
+use crate::github::Priority;
 use crate::runner::{DeletedReason, Issuance, State};
 use crate::store::idempotency;
 use crate::store::runners::{self, Issued, Runner};
@@ -54,7 +55,7 @@ async fn current(conn: &mut PgConnection, begun: &Begun) -> sqlx::Result<Option<
 
 async fn discard(app: &App, runner: &Runner, secret: &Secret) {
     let (Some(id), Ok(target)) = (secret.github_runner_id, runner.target()) else { return };
-    if let Err(error) = app.github.delete_runner(&target, id).await {
+    if let Err(error) = app.github.delete_runner(&target, id, Priority::Request).await {
         tracing::warn!(runner = %runner.id, github_runner_id = id, %error, "a discarded runner is left on GitHub");
     }
 }

@@ -114,6 +114,7 @@ async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError>
     if !decision.allowed {
         return Err(OperationError::Denied(decision.reasons));
     }
+    app.github.check(&wish.target)?;
     for _ in 0..MAX_DRAWS {
         let runner = new_runner(app, &call.caller, &wish)?;
         let mut transaction = app.pool.begin().await?;

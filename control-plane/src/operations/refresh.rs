@@ -3,7 +3,7 @@
 use super::read::{find, not_found};
 use super::{App, Caller, OperationError, attempt, delete, observe, ours};
 use crate::audit::{Entry, Event, Outcome};
-use crate::github::RemoteRunner;
+use crate::github::{Priority, RemoteRunner};
 use crate::runner::{DeletedReason, State};
 use crate::store::runners::{self, Runner};
 
@@ -22,7 +22,7 @@ pub async fn refresh(app: &App, caller: &Caller, name_or_id: &str) -> Result<Run
     if runner.state == State::Deleted || app.is_under_way(&runner, app.clock.now()) {
         return Ok(runner);
     }
-    let remote = attempt::find_on_github(app, &runner, &runner.target()?).await?;
+    let remote = attempt::find_on_github(app, &runner, &runner.target()?, Priority::Request).await?;
     record(app, caller, &runner, remote).await
 }
 

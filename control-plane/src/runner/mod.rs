@@ -8,7 +8,7 @@ mod target;
 pub use labels::{LabelError, Labels, MAX_LABELS};
 pub use name::{NameError, NamePrefix, RunnerName};
 pub use state::{DeletedReason, Issuance, State, TransitionError, transition};
-pub use target::{Target, TargetError};
+pub use target::{Target, TargetError, is_login};
 
 use serde::{Deserialize, Serialize};
 

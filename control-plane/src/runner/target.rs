@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// An organisation or a repository, in lower case as GitHub compares them.
+/// An organisation, a repository or an enterprise, in lower case as GitHub compares them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Target {
@@ -13,18 +13,14 @@ pub enum Target {
     Organisation(String),
     /// `repo:OWNER/NAME`
     Repository(String, String),
+    /// `enterprise:SLUG`
+    Enterprise(String),
 }
 
-/// Why a target is refused.
+/// Not of a form that there is.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum TargetError {
-    /// Not of a form that there is.
-    #[error("`{0}` is not a target; write org:NAME or repo:OWNER/NAME")]
-    Form(String),
-    /// An enterprise: the credentials of a GitHub App do not reach it.
-    #[error("enterprises can't be reached with the credentials of a GitHub App; name an organisation or a repository")]
-    Enterprise,
-}
+#[error("`{0}` is not a target; write org:NAME, repo:OWNER/NAME or enterprise:SLUG")]
+pub struct TargetError(String);
 
 impl Target {
     /// The start of the API's paths for its runners.
@@ -32,7 +28,13 @@ impl Target {
         match self {
             Self::Organisation(name) => format!("/orgs/{name}/actions"),
             Self::Repository(owner, name) => format!("/repos/{owner}/{name}/actions"),
+            Self::Enterprise(slug) => format!("/enterprises/{slug}/actions"),
         }
+    }
+
+    /// Whether its runners are in groups; a repository has none.
+    pub fn has_groups(&self) -> bool {
+        !matches!(self, Self::Repository(..))
     }
 
     /// Its page, below GitHub's web address: what `config.sh --url` takes.
@@ -40,6 +42,7 @@ impl Target {
         match self {
             Self::Organisation(name) => format!("{web}/{name}"),
             Self::Repository(owner, name) => format!("{web}/{owner}/{name}"),
+            Self::Enterprise(slug) => format!("{web}/enterprises/{slug}"),
         }
     }
 }
@@ -49,6 +52,7 @@ impl fmt::Display for Target {
         match self {
             Self::Organisation(name) => write!(out, "org:{name}"),
             Self::Repository(owner, name) => write!(out, "repo:{owner}/{name}"),
+            Self::Enterprise(slug) => write!(out, "enterprise:{slug}"),
         }
     }
 }
@@ -64,17 +68,22 @@ impl FromStr for Target {
                 Some((owner, name)) if is_login(owner) && is_repository(name) => {
                     Ok(Self::Repository(owner.to_owned(), name.to_owned()))
                 }
-                _ => Err(TargetError::Form(text.to_owned())),
+                _ => Err(TargetError(text.to_owned())),
             },
-            Some(("enterprise", _)) => Err(TargetError::Enterprise),
-            _ => Err(TargetError::Form(text.to_owned())),
+            Some(("enterprise", slug)) if is_slug(slug) => Ok(Self::Enterprise(slug.to_owned())),
+            _ => Err(TargetError(text.to_owned())),
         }
     }
 }
 
 /// GitHub's logins: letters, digits and dashes (and underscores, of managed users), at most 39 characters.
-fn is_login(text: &str) -> bool {
-    (1..=39).contains(&text.len())
+pub fn is_login(text: &str) -> bool {
+    text.len() <= 39 && is_slug(text)
+}
+
+/// Slugs of enterprises are written like logins, and may be longer.
+fn is_slug(text: &str) -> bool {
+    (1..=100).contains(&text.len())
         && !text.starts_with('-')
         && text.chars().all(|each| each.is_ascii_alphanumeric() || each == '-' || each == '_')
 }
@@ -110,13 +119,31 @@ mod tests {
         let repository: Target = "repo:acme/Tools.js".parse().unwrap();
         assert_eq!(repository.api_path(), "/repos/acme/tools.js/actions");
         assert_eq!(repository.web_url("https://github.com"), "https://github.com/acme/tools.js");
+        let enterprise: Target = "enterprise:Big-Corp".parse().unwrap();
+        assert_eq!(enterprise.to_string(), "enterprise:big-corp");
+        assert_eq!(enterprise.api_path(), "/enterprises/big-corp/actions");
+        assert_eq!(enterprise.web_url("https://github.com"), "https://github.com/enterprises/big-corp");
     }
 
     #[test]
     fn nothing_that_could_change_the_path_of_a_call_passes() {
-        for bad in ["acme", "org:", "org:a/b", "org:..", "repo:a", "repo:a/..", "repo:a/b/c", "org:a?b", "org:a%2fb"] {
-            assert!(matches!(bad.parse::<Target>(), Err(TargetError::Form(_))), "{bad}");
+        for bad in [
+            "acme",
+            "org:",
+            "org:a/b",
+            "org:..",
+            "repo:a",
+            "repo:a/..",
+            "repo:a/b/c",
+            "org:a?b",
+            "org:a%2fb",
+            "enterprise:",
+            "enterprise:a/b",
+            "enterprise:.",
+            "enterprise:a b",
+            "user:a",
+        ] {
+            assert_eq!(bad.parse::<Target>(), Err(TargetError(bad.to_owned())));
         }
-        assert_eq!("enterprise:big".parse::<Target>(), Err(TargetError::Enterprise));
     }
 }

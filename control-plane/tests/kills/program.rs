@@ -115,7 +115,8 @@ impl Surroundings {
         later.advance(by);
         let config = GithubConfig {
             app_id: self.github.app_id(),
-            installation_id: self.github.installation_id(),
+            installations: [(ORGANIZATION.to_owned(), self.github.installation_id())].into(),
+            enterprise_token: None,
             private_key: EncodingKey::from_rsa_pem(self.github.app_private_key_pem().as_bytes())?,
             default_target: format!("org:{ORGANIZATION}").parse()?,
             default_group_id: 1,

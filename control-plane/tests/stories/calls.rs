@@ -71,6 +71,7 @@ async fn what_is_safe_is_tried_again_and_nothing_else(pool: PgPool) -> anyhow::R
     world.github.inject(Endpoint::GetRunner, Fault::SecondaryLimit(429, Some(Duration::from_mins(1))), 1);
     let limited = world.call("alice", Method::POST, "/api/v1/runners/a/refresh").await?;
     assert_eq!((limited.problem(), limited.header("retry-after")), ("github-rate-limited", "60"));
+    world.advance_here(Duration::from_mins(1))?;
     // Gone at the first attempt, though nobody heard of it; the second one finds nothing.
     world.github.inject(Endpoint::DeleteRunner, Fault::AfterCommit(502), 1);
     assert_eq!(world.call("alice", Method::DELETE, "/api/v1/runners/a").await?.status, 200);

@@ -16,14 +16,6 @@ async fn drain(world: &World, name: &str) -> anyhow::Result<Answer> {
     world.call("alice", Method::DELETE, &format!("/api/v1/runners/{name}?drain=true")).await
 }
 
-/// One round of the queue.
-async fn round(world: &World) -> anyhow::Result<usize> {
-    let turn = jobs::wait_for_turn(&world.app, Job::Drains).await?;
-    let gone = jobs::drains(&world.app, &Origin::local(Actor::System("drain")), &turn).await;
-    turn.release_now().await?;
-    Ok(gone?)
-}
-
 #[sqlx::test(migrator = "MIGRATIONS")]
 async fn a_busy_runner_goes_when_its_job_has_ended(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool).await?;
@@ -36,7 +28,7 @@ async fn a_busy_runner_goes_when_its_job_has_ended(pool: PgPool) -> anyhow::Resu
     // It is shown with the reason why it waits, and GitHub is asked ever less often.
     let mut attempts = Vec::new();
     for _ in 0..12 {
-        assert_eq!(round(&world).await?, 0);
+        assert_eq!(world.drain_round().await?, 0);
         attempts.push(world.github.count(Endpoint::DeleteRunner));
         world.advance_here(Duration::from_secs(10))?;
     }
@@ -47,10 +39,10 @@ async fn a_busy_runner_goes_when_its_job_has_ended(pool: PgPool) -> anyhow::Resu
 
     machine.finish_job().await?;
     world.advance_here(Duration::from_mins(5))?;
-    assert_eq!(round(&world).await?, 1);
+    assert_eq!(world.drain_round().await?, 1);
     assert_eq!(world.state("a").await?, ("deleted".to_owned(), Some("deprovisioned".to_owned())));
     assert!(world.github.runner("a").is_none());
-    assert_eq!(round(&world).await?, 0);
+    assert_eq!(world.drain_round().await?, 0);
     Ok(())
 }
 
@@ -117,7 +109,7 @@ async fn who_deprovisions_without_draining_waits_for_nothing(pool: PgPool) -> an
     assert_eq!(world.call("alice", Method::DELETE, "/api/v1/runners/a").await?.problem(), "runner-busy");
     world.advance_here(Duration::from_hours(1))?;
     machine.finish_job().await?;
-    assert_eq!(round(&world).await?, 0);
+    assert_eq!(world.drain_round().await?, 0);
     assert_eq!(world.get("alice", "/api/v1/runners/a").await?.body["drain"], Value::Null);
     assert_eq!(
         world.call("alice", Method::DELETE, "/api/v1/runners/a?drain=maybe").await?.problem(),

@@ -2,16 +2,21 @@
 
 mod access;
 mod audit;
+mod budget;
 mod calls;
 mod commands;
 mod drain;
+mod drift;
+mod faults;
 mod idempotency;
+mod installations;
 mod lost_answers;
 mod manage;
 mod provision;
 mod reconcile;
 mod replicas;
 mod stale;
+mod targets;
 mod webhooks;
 mod world;
 

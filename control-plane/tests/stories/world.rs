@@ -18,7 +18,7 @@ use octocrab::jsonwebtoken::EncodingKey;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 use sqlx::PgPool;
-use testkit::github::{self, FakeGithub, ORGANIZATION};
+use testkit::github::{self, Enterprise, FakeGithub, INSTALLATION_ID, ORGANIZATION, Organization};
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
@@ -28,6 +28,12 @@ pub(crate) const GITHUB_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const WEBHOOK_SECRETS: [&str; 2] = ["current secret", "previous secret"];
 /// Requests a minute of one principal.
 pub(crate) const RATE_LIMIT: u32 = 120;
+/// A second organisation, and the App's installation there.
+pub(crate) const LABS: &str = "acme-labs";
+pub(crate) const LABS_ID: u64 = 880_002;
+/// An enterprise, and the token of one of its owners.
+pub(crate) const ENTERPRISE: &str = "acme-group";
+pub(crate) const ENTERPRISE_TOKEN: &str = "ghp_0123456789abcdef0123456789abcdef0123";
 pub(crate) const ISSUER: &str = "https://idp.example.com";
 
 /// Making an RSA key takes long; one is enough for all stories of a process.
@@ -79,8 +85,20 @@ impl World {
 
     /// A world whose configuration of GitHub's client is changed first.
     pub(crate) async fn with(pool: PgPool, change: impl FnOnce(&mut GithubConfig)) -> anyhow::Result<Self> {
-        let github = start_github().await?;
-        let clock = Clock::manual(Clock::system().now());
+        Self::serve(pool, start_github().await?, Clock::manual(Clock::system().now()), change).await
+    }
+
+    /// Another service beside this one, with the same database, GitHub and clock.
+    pub(crate) async fn beside(&self, change: impl FnOnce(&mut GithubConfig)) -> anyhow::Result<Self> {
+        Self::serve(self.pool.clone(), self.github.clone(), self.clock.clone(), change).await
+    }
+
+    async fn serve(
+        pool: PgPool,
+        github: FakeGithub,
+        clock: Clock,
+        change: impl FnOnce(&mut GithubConfig),
+    ) -> anyhow::Result<Self> {
         let mut config = config_of(&github)?;
         change(&mut config);
         let app = App::new(pool.clone(), config, clock.clone())?;
@@ -196,6 +214,20 @@ impl World {
         Ok(cleaned?)
     }
 
+    /// A round of the drain queue.
+    pub(crate) async fn drain_round(&self) -> anyhow::Result<usize> {
+        let turn = jobs::wait_for_turn(&self.app, Job::Drains).await?;
+        let gone = jobs::drains(&self.app, &Origin::local(Actor::System("drain")), &turn).await;
+        turn.release_now().await?;
+        Ok(gone?)
+    }
+
+    /// Lets time pass here and at GitHub.
+    pub(crate) fn advance(&self, by: Duration) -> anyhow::Result<()> {
+        self.github.advance(by);
+        self.advance_here(by)
+    }
+
     /// Lets time pass here, though not at GitHub.
     pub(crate) fn advance_here(&self, by: Duration) -> anyhow::Result<()> {
         self.clock.advance(TimeDelta::from_std(by)?);
@@ -218,7 +250,8 @@ impl World {
 fn config_of(github: &FakeGithub) -> anyhow::Result<GithubConfig> {
     Ok(GithubConfig {
         app_id: github.app_id(),
-        installation_id: github.installation_id(),
+        installations: [(ORGANIZATION.to_owned(), INSTALLATION_ID), (LABS.to_owned(), LABS_ID)].into(),
+        enterprise_token: None,
         private_key: EncodingKey::from_rsa_pem(github.app_private_key_pem().as_bytes())?,
         default_target: format!("org:{ORGANIZATION}").parse()?,
         default_group_id: 1,
@@ -229,7 +262,12 @@ fn config_of(github: &FakeGithub) -> anyhow::Result<GithubConfig> {
 }
 
 async fn start_github() -> anyhow::Result<FakeGithub> {
-    let config = || github::GithubConfig { limits: github::Limits::NONE, ..github::GithubConfig::default() };
+    let config = || github::GithubConfig {
+        organizations: vec![Organization::new(ORGANIZATION, INSTALLATION_ID), Organization::new(LABS, LABS_ID)],
+        enterprises: vec![Enterprise::new(ENTERPRISE, ENTERPRISE_TOKEN)],
+        limits: github::Limits::NONE,
+        ..github::GithubConfig::default()
+    };
     let key = APP_KEY
         .get_or_try_init(|| async {
             let first = FakeGithub::start(config()).await?;

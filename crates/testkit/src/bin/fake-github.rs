@@ -54,6 +54,7 @@ async fn main() -> anyhow::Result<()> {
         listen: options.listen,
         public_url: options.public_url,
         organizations: vec![Organization::new(&options.org, options.installation_id)],
+        enterprises: Vec::new(),
         app_id: options.app_id,
         app_private_key_pem: options.keys_dir.as_deref().map(kept_key).transpose()?.flatten(),
         limits: if options.no_limits { Limits::NONE } else { Limits::DOCUMENTED },

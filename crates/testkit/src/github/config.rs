@@ -88,6 +88,26 @@ impl Organization {
     }
 }
 
+/// An enterprise. The App can't be installed on it: it takes the tokens of its owners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enterprise {
+    /// Its slug.
+    pub slug: String,
+    /// Its runner groups.
+    pub groups: Vec<RunnerGroup>,
+    /// A classic personal access token of an owner, with the scope `manage_runners:enterprise`.
+    pub token: String,
+}
+
+impl Enterprise {
+    /// An enterprise with the groups `Default` (1), `GitHub-hosted` (2, refuses runners) and `Everybody's` (3).
+    pub fn new(slug: &str, token: &str) -> Self {
+        let hosted = RunnerGroup { allowed: false, ..RunnerGroup::new(2, "GitHub-hosted") };
+        let groups = vec![RunnerGroup::new(1, "Default"), hosted, RunnerGroup::new(3, "Everybody's")];
+        Self { slug: slug.to_owned(), groups, token: token.to_owned() }
+    }
+}
+
 /// How to start a fake GitHub.
 #[derive(Clone, Debug)]
 pub struct GithubConfig {
@@ -97,6 +117,8 @@ pub struct GithubConfig {
     pub public_url: Option<String>,
     /// Organisations in it.
     pub organizations: Vec<Organization>,
+    /// Enterprises in it.
+    pub enterprises: Vec<Enterprise>,
     /// The App's id.
     pub app_id: u64,
     /// The App's private key (PKCS#8 PEM, RSA); made at start if absent.
@@ -121,6 +143,7 @@ impl Default for GithubConfig {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_url: None,
             organizations: vec![Organization::new(ORGANIZATION, INSTALLATION_ID)],
+            enterprises: Vec::new(),
             app_id: APP_ID,
             app_private_key_pem: None,
             limits: Limits::DOCUMENTED,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// What a call asks for. Organisation and repository variants of an endpoint count as one.
+/// What a call asks for. The variants of an endpoint for organisations, repositories and enterprises count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -30,9 +30,9 @@ pub enum Endpoint {
     DeleteRunner,
     /// `GET`, `POST`, `PUT` and `DELETE …/actions/runners/{id}/labels`.
     RunnerLabels,
-    /// `GET /orgs/{org}/actions/runner-groups`.
+    /// `GET …/actions/runner-groups`.
     ListRunnerGroups,
-    /// `GET /orgs/{org}/actions/runner-groups/{id}`.
+    /// `GET …/actions/runner-groups/{id}`.
     GetRunnerGroup,
     /// `GET /orgs/{org}` and `GET /repos/{owner}/{repo}`.
     Account,
@@ -79,6 +79,8 @@ pub enum Fault {
     ReplicationLag(Duration),
     /// On endpoints that make or delete a runner: it counts as busy for so long, though offline.
     PhantomBusy(Duration),
+    /// On endpoints that make a runner: it is gone after so long, whether a machine has started or not.
+    VanishesEarly(Duration),
 }
 
 /// Faults that wait for their calls.

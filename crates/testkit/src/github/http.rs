@@ -50,6 +50,7 @@ pub(crate) fn log(shared: &Shared, parts: &Parts, endpoint: Endpoint) -> usize {
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         endpoint,
+        caller: None,
         status: None,
     })
 }
@@ -61,6 +62,7 @@ async fn rest(shared: &Shared, parts: &Parts, body: &Bytes) -> Response {
     let endpoint = route.endpoint;
     let call = log(shared, parts, endpoint);
     let mut request = request(parts, route, body);
+    shared.log_caller(call, shared.with(|world, now| world.consumer(&request, now.world)));
     let checked = preconditions(&parts.headers).and_then(|()| if seated { Ok(()) } else { Err(crowded()) });
     let outcome = if let Err(refusal) = checked {
         Outcome::of(shared.with(|world, now| world.refuse(&request, refusal, now)))

@@ -26,13 +26,13 @@ use chrono::TimeDelta;
 use jsonwebtoken::DecodingKey;
 
 pub use self::config::{
-    APP_ID, GithubConfig, INSTALLATION_ID, Limits, ORGANIZATION, Organization, Repository, RunnerGroup,
+    APP_ID, Enterprise, GithubConfig, INSTALLATION_ID, Limits, ORGANIZATION, Organization, Repository, RunnerGroup,
 };
 pub use self::faults::{Endpoint, Fault};
 pub use self::machine::{Command, CommandError, ConfigCommand, Machine, MachineError, RunnerMachine};
 pub use self::shared::Call;
 pub use self::webhook::{Delivery, Webhook};
-pub use self::world::{RunnerKind, RunnerView};
+pub use self::world::{Consumer, RunnerKind, RunnerView};
 
 use self::shared::Shared;
 use self::world::{App, NewRunner, World};
@@ -141,6 +141,12 @@ impl FakeGithub {
         self.calls().iter().filter(|call| call.endpoint == endpoint || endpoint == Endpoint::Any).count()
     }
 
+    /// How many calls to this came with the credential of this caller.
+    pub fn count_of(&self, caller: Consumer, endpoint: Endpoint) -> usize {
+        let fits = |call: &&Call| call.endpoint == endpoint || endpoint == Endpoint::Any;
+        self.calls().iter().filter(fits).filter(|call| call.caller == Some(caller)).count()
+    }
+
     /// Every runner as it is, whatever listings say.
     pub fn runners(&self) -> Vec<RunnerView> {
         self.shared
@@ -152,7 +158,8 @@ impl FakeGithub {
         self.runners().into_iter().find(|runner| runner.name == name)
     }
 
-    /// Puts a runner into the world that came there by other means: offline, in the default group.
+    /// Puts a runner on a target (organisation, `owner/repository` or `enterprises/slug`) that came there by other means:
+    /// offline, in the default group.
     pub fn add_runner(&self, target: &str, name: &str, labels: &[&str]) -> u64 {
         let new = NewRunner {
             target: target.to_lowercase(),
@@ -172,6 +179,16 @@ impl FakeGithub {
     /// Lets a runner count as busy for so long though no job runs.
     pub fn make_phantom_busy(&self, id: u64, length: Duration) {
         self.shared.with(|world, now| world.make_phantom_busy(id, length, now.world));
+    }
+
+    /// Changes a runner's own labels, its group, or both, as a person on GitHub's pages would.
+    pub fn change_runner(&self, id: u64, labels: Option<&[&str]>, group_id: Option<u64>) {
+        self.shared.with(|world, _| world.change_runner(id, labels, group_id));
+    }
+
+    /// Renames a runner group of an organisation or of `enterprises/slug`, or takes it away.
+    pub fn set_group(&self, target: &str, id: u64, name: Option<&str>) {
+        self.shared.with(|world, _| world.set_group(target, id, name));
     }
 
     /// Suspends an installation, or ends that.

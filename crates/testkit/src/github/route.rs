@@ -8,7 +8,7 @@ use super::faults::Endpoint;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) endpoint: Endpoint,
-    /// Organisation, or `owner/repository`, in lower case: logins and names ignore case.
+    /// Organisation, `owner/repository`, or `enterprises/slug`, in lower case: logins and names ignore case.
     pub(crate) target: Option<String>,
     /// A runner's, group's or installation's id.
     pub(crate) id: Option<u64>,
@@ -35,7 +35,9 @@ impl Route {
             }
             ["rate_limit"] if get => Self::new(Endpoint::RateLimit, None, None),
             ["meta"] if get => Self::new(Endpoint::Meta, None, None),
-            ["orgs", org, "actions", "runner-groups", rest @ ..] if get => group(org, rest)?,
+            ["orgs", org, "actions", "runner-groups", rest @ ..] if get => group(org.to_ascii_lowercase(), rest)?,
+            ["enterprises", slug, "actions", "runner-groups", rest @ ..] if get => group(enterprise(slug), rest)?,
+            ["enterprises", slug, rest @ ..] => Self::on_target(method, enterprise(slug), rest)?,
             ["orgs", org, rest @ ..] => Self::on_target(method, org.to_ascii_lowercase(), rest)?,
             ["repos", owner, repository, rest @ ..] => {
                 let target = format!("{owner}/{repository}").to_ascii_lowercase();
@@ -75,8 +77,13 @@ impl Route {
     }
 }
 
-fn group(org: &str, rest: &[&str]) -> Option<Route> {
-    let target = Some(org.to_ascii_lowercase());
+/// No account is called `enterprises`, so this can't be one's repository.
+fn enterprise(slug: &str) -> String {
+    format!("enterprises/{slug}").to_ascii_lowercase()
+}
+
+fn group(target: String, rest: &[&str]) -> Option<Route> {
+    let target = Some(target);
     match rest {
         [] => Some(Route::new(Endpoint::ListRunnerGroups, target, None)),
         [id] => Some(Route::new(Endpoint::GetRunnerGroup, target, number(id)?)),
@@ -111,6 +118,11 @@ mod tests {
         assert_eq!(endpoint(&Method::DELETE, "/orgs/acme/actions/runners/seven"), None);
         assert_eq!(endpoint(&Method::POST, "/app/installations/1/access_tokens"), Some(Endpoint::AccessToken));
         assert_eq!(endpoint(&Method::GET, "/orgs/acme/actions/runner-groups/3"), Some(Endpoint::GetRunnerGroup));
+        assert_eq!(endpoint(&Method::GET, "/enterprises/big/actions/runner-groups/3"), Some(Endpoint::GetRunnerGroup));
+        assert_eq!(
+            endpoint(&Method::POST, "/enterprises/big/actions/runners/remove-token"),
+            Some(Endpoint::RemoveToken)
+        );
         assert_eq!(endpoint(&Method::PATCH, "/orgs/acme"), None);
     }
 

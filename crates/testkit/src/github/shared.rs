@@ -10,7 +10,7 @@ use super::config::Limits;
 use super::faults::{Endpoint, Fault, Faults};
 use super::reply::Refusal;
 use super::webhook::{Delivery, Webhook};
-use super::world::{Event, Now, RunnerView, World};
+use super::world::{Consumer, Event, Now, RunnerView, World};
 use crate::clock::Clock;
 
 /// A call that arrived. It never holds a credential.
@@ -26,6 +26,8 @@ pub struct Call {
     pub query: String,
     /// What it asked for.
     pub endpoint: Endpoint,
+    /// With whose credential it came; `None` for what is not of the REST API.
+    pub caller: Option<Consumer>,
     /// The answer's status; `None` while there is none, and for ever if the client went away before.
     pub status: Option<u16>,
 }
@@ -142,6 +144,14 @@ impl Shared {
         locked(&self.calls, |calls| {
             if let Some(call) = calls.get_mut(call) {
                 call.status = Some(status);
+            }
+        });
+    }
+
+    pub(crate) fn log_caller(&self, call: usize, caller: Consumer) {
+        locked(&self.calls, |calls| {
+            if let Some(call) = calls.get_mut(call) {
+                call.caller = Some(caller);
             }
         });
     }

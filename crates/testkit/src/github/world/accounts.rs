@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::{Installation, Kind, Now, Request, Target, World};
-use crate::github::config::{Organization, Repository};
+use crate::github::config::{Enterprise, Organization, Repository};
 use crate::github::reply::{Refusal, Reply};
 
 impl World {
@@ -28,6 +28,14 @@ impl World {
         let full_name = format!("{owner}/{}", repository.name);
         let id = self.next_id();
         let kind = Kind::Repository { runners_disabled: repository.runners_disabled };
+        self.targets.insert(full_name.to_ascii_lowercase(), Target { id, full_name, kind });
+    }
+
+    pub(super) fn add_enterprise(&mut self, enterprise: &Enterprise) {
+        let full_name = format!("enterprises/{}", enterprise.slug);
+        let id = self.next_id();
+        self.secrets.push(enterprise.token.clone());
+        let kind = Kind::Enterprise { groups: enterprise.groups.clone(), token: enterprise.token.clone() };
         self.targets.insert(full_name.to_ascii_lowercase(), Target { id, full_name, kind });
     }
 
@@ -59,7 +67,7 @@ impl World {
             return Err(Refusal::not_found());
         }
         let mut body = match target.kind {
-            Kind::Organization { .. } => self.simple_user(target),
+            Kind::Organization { .. } | Kind::Enterprise { .. } => self.simple_user(target),
             Kind::Repository { .. } => {
                 json!({"id": target.id, "full_name": target.full_name, "private": true})
             }

@@ -1,4 +1,5 @@
-//! Who calls: the App with a JWT that it signed, or an installation with a token that it was given.
+//! Who calls: the App with a JWT that it signed, an installation with a token that it was given, or somebody with a
+//! personal access token.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::accounts::{after, client_id, owner_of, rfc3339};
-use super::{Installation, Kind, Now, Request, World};
+use super::{Installation, Kind, Now, Request, Target, World};
 use crate::github::faults::Fault;
 use crate::github::input::Input;
 use crate::github::reply::{Refusal, Reply};
@@ -127,6 +128,14 @@ impl World {
         Ok((installation, token))
     }
 
+    /// The key of the enterprise whose owner's token came with the call.
+    pub(super) fn enterprise_of_token(&self, request: &Request) -> Option<&str> {
+        let credential = credential(request)?;
+        let owned = |target: &&Target| matches!(&target.kind, Kind::Enterprise { token, .. } if token == credential);
+        let (key, _) = self.targets.iter().find(|(_, target)| owned(target))?;
+        Some(key)
+    }
+
     /// The key of the target in the request, if its runners may be read or changed with this token.
     pub(super) fn require_runners(
         &self,
@@ -134,11 +143,17 @@ impl World {
         access: Access,
         now: DateTime<Utc>,
     ) -> Result<String, Refusal> {
+        if let Some(enterprise) = self.enterprise_of_token(request) {
+            let (key, _) = self.target(request)?;
+            // An owner of an enterprise sees others as little as anybody.
+            return if key == enterprise { Ok(key.to_owned()) } else { Err(Refusal::not_found()) };
+        }
         let (installation, token) = self.installation_of_token(request, now)?;
         let (key, target) = self.target(request)?;
         let permission = match target.kind {
             Kind::Organization { .. } => "organization_self_hosted_runners",
             Kind::Repository { .. } => "administration",
+            Kind::Enterprise { .. } => return Err(Refusal::missing_permission("")),
         };
         let needed = if access == Access::Write { "write" } else { "read" };
         let granted = |permissions: &BTreeMap<String, String>| {

@@ -1,4 +1,4 @@
-//! Runner groups of an organisation.
+//! Runner groups of organisations and enterprises.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -13,9 +13,10 @@ impl World {
     pub(super) fn runner_groups(&self, request: &Request, now: DateTime<Utc>) -> Result<Reply, Refusal> {
         self.require_runners(request, Access::Read, now)?;
         let (key, target) = self.target(request)?;
-        let Kind::Organization { groups } = &target.kind else {
+        if matches!(target.kind, Kind::Repository { .. }) {
             return Err(Refusal::not_found());
-        };
+        }
+        let groups = target.kind.groups();
         if let Some(id) = request.route.id {
             let group = groups.iter().find(|group| group.id == id).ok_or_else(Refusal::not_found)?;
             return Ok(Reply::new(200, self.group(key, group)));
@@ -25,13 +26,30 @@ impl World {
         Ok(page.reply(&self.url, request, json!({"total_count": groups.len(), "runner_groups": shown})))
     }
 
-    fn group(&self, organization: &str, group: &RunnerGroup) -> Value {
+    /// Renames a group of a target, or takes it away; its runners go to the default one, as on GitHub.
+    pub(crate) fn set_group(&mut self, target: &str, id: u64, name: Option<&str>) {
+        let kind = self.targets.get_mut(target).map(|target| &mut target.kind);
+        let Some(Kind::Organization { groups } | Kind::Enterprise { groups, .. }) = kind else { return };
+        if let Some(name) = name {
+            for group in groups.iter_mut().filter(|group| group.id == id) {
+                name.clone_into(&mut group.name);
+            }
+            return;
+        }
+        groups.retain(|group| group.id != id);
+        for runner in self.runners.values_mut().filter(|one| one.target == target && one.group_id == id) {
+            runner.group_id = 1;
+        }
+    }
+
+    fn group(&self, target: &str, group: &RunnerGroup) -> Value {
+        let base = if target.contains('/') { target.to_owned() } else { format!("orgs/{target}") };
         json!({
             "id": group.id,
             "name": group.name,
             "visibility": "all",
             "default": group.id == 1,
-            "runners_url": format!("{}/orgs/{organization}/actions/runner-groups/{}/runners", self.url, group.id),
+            "runners_url": format!("{}/{base}/actions/runner-groups/{}/runners", self.url, group.id),
             "inherited": false,
             "allows_public_repositories": false,
             "restricted_to_workflows": false,

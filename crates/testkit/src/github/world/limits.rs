@@ -20,11 +20,16 @@ const SECONDARY_DOCUMENTATION: &str =
     "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits";
 const PRIMARY_DOCUMENTATION: &str = "https://docs.github.com/rest/overview/resources-in-the-rest-api#rate-limiting";
 
-/// Whose budget a call is charged to.
+/// With whose credential a call comes, and so whose budget it is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Consumer {
+pub enum Consumer {
+    /// The App itself, with its JWT.
     App,
+    /// An installation, with its token.
     Installation(u64),
+    /// The owner of an enterprise (its id), with a personal access token.
+    Owner(u64),
+    /// Nobody, or a credential that does not hold.
     Nobody,
 }
 
@@ -117,7 +122,10 @@ impl Budgets {
 }
 
 impl World {
-    pub(super) fn consumer(&self, request: &Request, now: DateTime<Utc>) -> Consumer {
+    pub(crate) fn consumer(&self, request: &Request, now: DateTime<Utc>) -> Consumer {
+        if let Some(enterprise) = self.enterprise_of_token(request).and_then(|key| self.targets.get(key)) {
+            return Consumer::Owner(enterprise.id);
+        }
         match self.installation_of_token(request, now) {
             Ok((installation, _)) => Consumer::Installation(installation.id),
             Err(_) if credential(request).is_some_and(|text| text.split('.').count() == 3) => Consumer::App,
@@ -156,6 +164,7 @@ fn primary(status: u16, consumer: Consumer) -> Refusal {
     let whose = match consumer {
         Consumer::Installation(id) => format!("installation ID {id}"),
         Consumer::App => "the App".to_owned(),
+        Consumer::Owner(id) => format!("user ID {id}"),
         Consumer::Nobody => "this address".to_owned(),
     };
     Refusal::new(status, format!("API rate limit exceeded for {whose}.")).documented_at(PRIMARY_DOCUMENTATION)

@@ -23,6 +23,7 @@ use super::reply::{Refusal, Reply};
 use super::route::Route;
 use crate::random::Random;
 
+pub use self::limits::Consumer;
 pub(crate) use self::registration::MachineRegistration;
 pub use self::render::RunnerView;
 pub use self::runners::RunnerKind;
@@ -60,7 +61,7 @@ impl Request {
     }
 }
 
-/// What runners are registered on: an organisation or a repository.
+/// What runners are registered on: an organisation, a repository or an enterprise.
 #[derive(Debug)]
 pub(crate) struct Target {
     id: u64,
@@ -72,6 +73,17 @@ pub(crate) struct Target {
 enum Kind {
     Organization { groups: Vec<RunnerGroup> },
     Repository { runners_disabled: bool },
+    Enterprise { groups: Vec<RunnerGroup>, token: String },
+}
+
+impl Kind {
+    /// Its runner groups; a repository has none.
+    fn groups(&self) -> &[RunnerGroup] {
+        match self {
+            Self::Organization { groups } | Self::Enterprise { groups, .. } => groups,
+            Self::Repository { .. } => &[],
+        }
+    }
 }
 
 /// The App installed on an account.
@@ -94,7 +106,7 @@ pub(crate) struct World {
     url: String,
     app: App,
     created_at: DateTime<Utc>,
-    /// By organisation, or `owner/repository`, in lower case.
+    /// By organisation, `owner/repository`, or `enterprises/slug`, in lower case.
     targets: BTreeMap<String, Target>,
     installations: BTreeMap<u64, Installation>,
     installation_tokens: BTreeMap<String, auth::InstallationToken>,
@@ -130,6 +142,9 @@ impl World {
         };
         for organization in &config.organizations {
             world.add_organization(organization);
+        }
+        for enterprise in &config.enterprises {
+            world.add_enterprise(enterprise);
         }
         world
     }

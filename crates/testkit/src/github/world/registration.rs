@@ -99,10 +99,10 @@ impl World {
 
     fn require_group(&self, target: &str, id: u64) -> Result<(), Refusal> {
         let groups = match self.targets.get(target).map(|target| &target.kind) {
-            Some(Kind::Organization { groups }) => groups.as_slice(),
             // A repository has the default group alone.
             Some(Kind::Repository { .. }) if id == 1 => return Ok(()),
-            _ => return Err(Refusal::not_found()),
+            Some(kind) => kind.groups(),
+            None => return Err(Refusal::not_found()),
         };
         match groups.iter().find(|group| group.id == id) {
             Some(group) if group.allowed => Ok(()),
@@ -153,10 +153,7 @@ impl World {
         let Some(name) = name else {
             return Ok(1);
         };
-        let groups = match self.targets.get(target).map(|target| &target.kind) {
-            Some(Kind::Organization { groups }) => groups.as_slice(),
-            _ => &[],
-        };
+        let groups = self.targets.get(target).map_or(&[][..], |target| target.kind.groups());
         let found = groups.iter().find(|group| group.allowed && group.name == name);
         let unknown = || Refusal::new(422, format!("Could not find any self-hosted runner group named \"{name}\"."));
         found.map(|group| group.id).ok_or_else(unknown)

@@ -56,6 +56,7 @@ pub(crate) struct Runner {
     pub(crate) credential: String,
     pub(super) phantom_busy_until: Option<DateTime<Utc>>,
     pub(super) hidden_until: Option<DateTime<Utc>>,
+    vanishes_at: Option<DateTime<Utc>>,
     pub(super) offline_since: DateTime<Utc>,
 }
 
@@ -65,6 +66,9 @@ impl Runner {
     }
 
     fn forgotten(&self, now: DateTime<Utc>) -> bool {
+        if self.vanishes_at.is_some_and(|end| now >= end) {
+            return true;
+        }
         let patience = if self.kind.ephemeral() { EPHEMERAL_OFFLINE } else { OFFLINE };
         !self.online && now.signed_duration_since(self.offline_since) >= patience
     }
@@ -113,12 +117,14 @@ impl World {
             credential,
             phantom_busy_until: None,
             hidden_until: None,
+            vanishes_at: None,
             offline_since: now,
         };
         self.runners.insert(id, runner);
         match fault {
             Some(Fault::ReplicationLag(lag)) => self.hide(id, after(now, *lag)),
             Some(Fault::PhantomBusy(length)) => self.make_phantom_busy(id, *length, now),
+            Some(Fault::VanishesEarly(life)) => self.vanish(id, after(now, *life)),
             _ => {}
         }
         id
@@ -127,6 +133,23 @@ impl World {
     fn hide(&mut self, id: u64, until: DateTime<Utc>) {
         if let Some(runner) = self.runners.get_mut(&id) {
             runner.hidden_until = Some(until);
+        }
+    }
+
+    fn vanish(&mut self, id: u64, at: DateTime<Utc>) {
+        if let Some(runner) = self.runners.get_mut(&id) {
+            runner.vanishes_at = Some(at);
+        }
+    }
+
+    /// Changes a runner from outside the API, as a person in the web pages would.
+    pub(crate) fn change_runner(&mut self, id: u64, labels: Option<&[&str]>, group_id: Option<u64>) {
+        if let Some(runner) = self.runners.get_mut(&id) {
+            if let Some(labels) = labels {
+                runner.labels.retain(|(_, custom)| !custom);
+                runner.labels.extend(labels.iter().map(|label| ((*label).to_owned(), true)));
+            }
+            runner.group_id = group_id.unwrap_or(runner.group_id);
         }
     }
 

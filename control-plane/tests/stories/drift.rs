@@ -1,0 +1,1 @@
+//! Runners that somebody changed on GitHub's pages.
