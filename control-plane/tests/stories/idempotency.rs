@@ -65,6 +65,7 @@ async fn a_refused_request_can_be_repeated_with_its_key(pool: PgPool) -> anyhow:
     world.github.inject(Endpoint::RegistrationToken, Fault::SecondaryLimit(403, None), 1);
     let body = json!({"runner_name": "a"});
     assert_eq!(world.provision_with_key("alice", "k", body.clone()).await?.status, 503);
+    world.advance_here(Duration::from_mins(1))?;
     assert_eq!(world.provision_with_key("alice", "k", body).await?.status, 201);
     Ok(())
 }
@@ -78,6 +79,7 @@ async fn a_refused_repeat_leaves_the_first_token_in_force(pool: PgPool) -> anyho
     assert_eq!(world.provision_with_key("alice", "k", body).await?.status, 503);
     let mut machine = world.github.machine().run_command(first.text("configuration_command")?).await?;
     machine.go_online().await?;
+    world.advance_here(Duration::from_mins(1))?;
     world.reconcile().await?;
     assert_eq!(world.state("a").await?.0, "active");
     Ok(())

@@ -131,7 +131,8 @@ async fn what_is_not_allowed_never_reaches_github(pool: PgPool) -> anyhow::Resul
         (json!({"runner_name": "a", "target": "repo:acme-partners/app"}), 403, "denied-by-policy", "repo:"),
         (json!({"runner_name": "a", "runner_group_id": 3}), 403, "denied-by-policy", "group 3"),
         (json!({"runner_name": "a", "labels": ["ubuntu-latest"]}), 403, "denied-by-policy", "ubuntu-latest"),
-        (json!({"runner_name": "a", "target": "enterprise:big"}), 400, "invalid-request", "target"),
+        (json!({"runner_name": "a", "target": "enterprise:big"}), 403, "denied-by-policy", "enterprise:big"),
+        (json!({"runner_name": "a", "target": "user:big"}), 400, "invalid-request", "enterprise:SLUG"),
         (json!({"runner_name": "--token"}), 400, "invalid-request", "runner_name"),
         (json!({"runner_name": "a\u{1b}[2J"}), 400, "invalid-request", "runner_name"),
         (json!({"runner_name": "a", "labels": ["x;reboot"]}), 400, "invalid-request", "';'"),
@@ -148,7 +149,7 @@ async fn what_is_not_allowed_never_reaches_github(pool: PgPool) -> anyhow::Resul
     }
     assert_eq!(world.github.count(Endpoint::Any), 0);
     let events = world.events().await?;
-    assert_eq!(events.len(), 14);
+    assert_eq!(events.len(), 15);
     assert!(events.iter().all(|event| event == "provision.denied denied"), "{events:?}");
     Ok(())
 }
@@ -182,6 +183,7 @@ async fn githubs_refusals_are_told_apart_and_free_the_name(pool: PgPool) -> anyh
         assert_eq!((answer.status, answer.problem()), (status, problem), "{fault:?}");
         let refused = ("deleted".to_owned(), Some("provision-refused".to_owned()));
         assert_eq!(world.state("a").await?, refused);
+        world.advance(Duration::from_mins(2))?;
     }
     assert_eq!(world.provision("alice", json!({"runner_name": "a"})).await?.status, 201);
     Ok(())
