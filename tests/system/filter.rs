@@ -27,7 +27,7 @@ async fn counter(system: &System, name: &str) -> anyhow::Result<u64> {
 /// The host's BoringSSL and the module's own code accept and refuse the same, for every algorithm that there is.
 #[tokio::test(flavor = "multi_thread")]
 async fn both_signature_backends_decide_alike() -> anyhow::Result<()> {
-    let all = "\"allowed_algorithms\": [\"RS256\",\"RS384\",\"RS512\",\"PS256\",\"PS384\",\"PS512\",\"ES256\",\"ES384\",\"EdDSA\"]";
+    let all = "\"allowed_algorithms\": [\"RS256\",\"RS384\",\"RS512\",\"PS256\",\"PS384\",\"PS512\",\"ES256\",\"ES384\",\"ES512\",\"EdDSA\"]";
     for field in [all.to_owned(), format!("{all}, \"host_signatures\": false")] {
         let system = with(&field).await?;
         for algorithm in Algorithm::ALL {

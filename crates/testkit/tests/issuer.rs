@@ -86,7 +86,8 @@ async fn discovery_leads_to_the_keys_and_the_token_endpoint() {
 #[tokio::test]
 async fn tokens_of_every_algorithm_verify_with_the_published_keys() {
     let issuer = start(&Algorithm::ALL).await.unwrap();
-    for algorithm in Algorithm::ALL {
+    // jwt-simple has no ES512; the whole-system tests verify those of this issuer.
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| *algorithm != Algorithm::Es512) {
         let mint = Mint::new("machine-7", AUDIENCE).algorithm(algorithm).claim("groups", json!(["a", "b"]));
         let claims = verified(&issuer, &issuer.mint(&mint).unwrap()).await.unwrap();
         assert_eq!(claims.subject.as_deref(), Some("machine-7"), "{algorithm}");

@@ -74,12 +74,14 @@ impl Case {
 pub(crate) struct Workshop<'issuers> {
     issuers: &'issuers Issuers,
     now: i64,
+    /// Signs tokens of all but `other` with this algorithm; with any when there is none.
+    pub(crate) only: Option<Algorithm>,
     good: BTreeMap<(&'static str, Algorithm), String>,
 }
 
 impl<'issuers> Workshop<'issuers> {
     pub(crate) fn new(issuers: &'issuers Issuers, now: i64) -> Self {
-        Self { issuers, now, good: BTreeMap::new() }
+        Self { issuers, now, only: None, good: BTreeMap::new() }
     }
 
     /// A good request for the route with these changes.
@@ -128,7 +130,8 @@ impl<'issuers> Workshop<'issuers> {
         changes: &[Change],
         random: &mut Random,
     ) -> anyhow::Result<String> {
-        let algorithm = algorithm(provider.name, random);
+        let only = self.only.filter(|_| provider.name != "other");
+        let algorithm = only.unwrap_or_else(|| algorithm(provider.name, random));
         let key_id = self.issuers.key_id(provider.name, algorithm)?;
         let mut draft = Draft::new(provider, algorithm, &key_id, self.now);
         let claims: Vec<_> = changes

@@ -16,12 +16,13 @@ mod world;
 
 use std::env;
 
+use testkit::issuer::Algorithm;
 use testkit::system::edge::{Edge, Listener, Paths, native, ours, to_upstream};
 
 use self::case::{Case, Change, Workshop};
 use self::random::Random;
 use self::verdict::Verdicts;
-use self::world::{Issuers, ROUTES, for_jwt_authn};
+use self::world::{Issuers, Keys, ROUTES, for_jwt_authn};
 use crate::echo;
 use crate::wire::Client;
 
@@ -38,14 +39,6 @@ struct Pair {
 }
 
 impl Pair {
-    async fn new(edge: &Edge, name: &'static str, ours: &str, native: &str) -> anyhow::Result<Self> {
-        Ok(Self {
-            name,
-            ours: Client::new(edge.address(ours).await?),
-            native: Client::new(edge.address(native).await?),
-        })
-    }
-
     async fn compare(&mut self, case: &Case, verdicts: &mut Verdicts) -> anyhow::Result<()> {
         let native = self.native.send(&case.request).await?;
         let ours = self.ours.send(&case.request).await?;
@@ -54,23 +47,32 @@ impl Pair {
     }
 }
 
-async fn start(issuers: &Issuers) -> anyhow::Result<(Edge, [Pair; 3])> {
-    let (bare, whole) = (issuers.configuration(false), issuers.configuration(true));
-    let listener =
-        |name: &str, paths, filter| Listener { name: name.into(), paths, filters: vec![filter], then: to_upstream() };
-    let listeners = [
-        listener("bare-ours", Paths::AsTheyCame, ours("bare-ours", &bare)),
-        listener("bare-native", Paths::AsTheyCame, native(&for_jwt_authn(&bare))),
-        listener("raw-ours", Paths::AsTheyCame, ours("raw-ours", &whole)),
-        listener("raw-native", Paths::AsTheyCame, native(&for_jwt_authn(&whole))),
-        listener("whole-ours", Paths::Normalised, ours("whole-ours", &whole)),
-        listener("whole-native", Paths::Normalised, native(&for_jwt_authn(&whole))),
-    ];
-    let edge = Edge::start(&listeners, echo::start().await?).await?;
-    let bare = Pair::new(&edge, "paths as they came", "bare-ours", "bare-native").await?;
-    let whole = Pair::new(&edge, "paths normalised, a rule for all", "whole-ours", "whole-native").await?;
-    let raw = Pair::new(&edge, "paths as they came, a rule for all", "raw-ours", "raw-native").await?;
-    Ok((edge, [bare, raw, whole]))
+/// How a pair is set up: its name, how Envoy reads paths, where the keys are, and whether there is a rule for all.
+const PAIRS: [(&str, Paths, Keys, bool); 4] = [
+    ("paths as they came", Paths::AsTheyCame, Keys::Local, false),
+    ("paths as they came, keys fetched", Paths::AsTheyCame, Keys::Remote, false),
+    ("paths as they came, a rule for all", Paths::AsTheyCame, Keys::Local, true),
+    ("paths normalised, a rule for all, keys fetched", Paths::Normalised, Keys::Remote, true),
+];
+
+async fn start(issuers: &Issuers) -> anyhow::Result<(Edge, Vec<Pair>)> {
+    let mut listeners = Vec::new();
+    for (name, paths, keys, catch_all) in PAIRS {
+        let configuration = issuers.configuration(keys, catch_all);
+        let both = [ours(name, &configuration), native(&for_jwt_authn(&configuration))];
+        for (whose, filter) in ["ours", "native"].into_iter().zip(both) {
+            let (name, filters) = (format!("{name}: {whose}"), vec![filter]);
+            listeners.push(Listener { name, paths, filters, then: to_upstream() });
+        }
+    }
+    let edge = Edge::start_with(&listeners, echo::start().await?, &issuers.clusters()).await?;
+    let mut pairs = Vec::new();
+    for (name, ..) in PAIRS {
+        let ours = Client::new(edge.address(&format!("{name}: ours")).await?);
+        let native = Client::new(edge.address(&format!("{name}: native")).await?);
+        pairs.push(Pair { name, ours, native });
+    }
+    Ok((edge, pairs))
 }
 
 fn number(variable: &str, default: u64) -> u64 {
@@ -93,7 +95,16 @@ async fn no_request_passes_that_jwt_authn_refuses() -> anyhow::Result<()> {
             pair.compare(&case, &mut verdicts).await?;
         }
     }
-    assert_eq!(verdicts.both_passed(), pairs.len() * ROUTES.len(), "good requests pass both: {verdicts}");
+    for algorithm in Algorithm::ALL {
+        workshop.only = Some(algorithm);
+        let case = workshop.case(&ROUTES[0], &[], &mut random)?;
+        for pair in &mut pairs {
+            pair.compare(&case, &mut verdicts).await?;
+        }
+    }
+    workshop.only = None;
+    let good = pairs.len() * (ROUTES.len() + Algorithm::ALL.len());
+    assert_eq!(verdicts.both_passed(), good, "good requests pass both: {verdicts}");
     let changes = Change::all();
     for change in &changes {
         for route in &ROUTES {

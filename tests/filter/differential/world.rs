@@ -1,6 +1,7 @@
 //! One configuration, given to both filters, and the requests that it lets through.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -60,6 +61,15 @@ const fn route(path: &'static str, brings: &'static [&'static str]) -> Route {
     Route { path, brings }
 }
 
+/// Where both filters have the keys from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// `local_jwks`.
+    Local,
+    /// `remote_jwks`.
+    Remote,
+}
+
 /// The signers behind the providers.
 pub(crate) struct Issuers {
     shared: DevIssuer,
@@ -71,6 +81,11 @@ impl Issuers {
         let config = |algorithms: &[Algorithm]| IssuerConfig { algorithms: algorithms.into(), ..Default::default() };
         let shared = DevIssuer::start(config(&Algorithm::ALL)).await?;
         Ok(Self { shared, other: DevIssuer::start(config(&[Algorithm::Es256, Algorithm::EdDsa])).await? })
+    }
+
+    /// The clusters of `remote_jwks`.
+    pub(crate) fn clusters(&self) -> [(&'static str, SocketAddr); 2] {
+        [("shared", self.shared.address()), ("other", self.other.address())]
     }
 
     /// Who signs for a provider.
@@ -85,13 +100,14 @@ impl Issuers {
     }
 
     /// The configuration, for this project's filter.
-    pub(crate) fn configuration(&self, catch_all: bool) -> Value {
-        let keys = |provider: &str| json!({"inline_string": self.of(provider).jwks().to_string()});
+    pub(crate) fn configuration(&self, keys: Keys, catch_all: bool) -> Value {
         let claim = |provider: &str| json!([{"header_name": format!("x-{provider}-sub"), "claim_name": "sub"}]);
         let with = |name: &str, more: Value| {
             let issuer = format!("https://{name}.example");
-            let mut all = json!({"issuer": issuer, "local_jwks": keys(name), "claim_to_headers": claim(name)});
+            let mut all = json!({"issuer": issuer, "claim_to_headers": claim(name)});
             if let (Some(all), Some(more)) = (all.as_object_mut(), more.as_object()) {
+                let (field, value) = self.keys(keys, name);
+                all.insert(field.into(), value);
                 all.extend(more.clone());
             }
             (name.to_owned(), all)
@@ -118,6 +134,19 @@ impl Issuers {
             "bypass_cors_preflight": true,
             "allowed_algorithms": Algorithm::ALL.map(Algorithm::name),
         })
+    }
+}
+
+impl Issuers {
+    /// The field that says where a provider's keys are.
+    fn keys(&self, keys: Keys, provider: &str) -> (&'static str, Value) {
+        let issuer = self.of(provider);
+        if keys == Keys::Local {
+            return ("local_jwks", json!({"inline_string": issuer.jwks().to_string()}));
+        }
+        let cluster = if provider == "other" { "other" } else { "shared" };
+        let uri = json!({"uri": issuer.jwks_uri(), "cluster": cluster, "timeout": "5s"});
+        ("remote_jwks", json!({"http_uri": uri, "cache_duration": "300s"}))
     }
 }
 

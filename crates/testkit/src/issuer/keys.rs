@@ -8,6 +8,8 @@ use jsonwebtoken::EncodingKey;
 use jwt_simple::prelude::{ES256KeyPair, ES384KeyPair, Ed25519KeyPair, RS256KeyPair};
 use serde_json::{Map, Value, json};
 
+use super::es512;
+
 /// RSA keys below 2048 bits are refused by every current verifier (RFC 7518 section 3.3).
 const RSA_BITS: usize = 2048;
 
@@ -23,12 +25,13 @@ pub enum Algorithm {
     Ps512,
     Es256,
     Es384,
+    Es512,
     EdDsa,
 }
 
 impl Algorithm {
     /// Every algorithm there is.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rs256,
         Self::Rs384,
         Self::Rs512,
@@ -37,6 +40,7 @@ impl Algorithm {
         Self::Ps512,
         Self::Es256,
         Self::Es384,
+        Self::Es512,
         Self::EdDsa,
     ];
 
@@ -51,22 +55,14 @@ impl Algorithm {
             Self::Ps512 => "PS512",
             Self::Es256 => "ES256",
             Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
             Self::EdDsa => "EdDSA",
         }
     }
 
-    fn signature_algorithm(self) -> jsonwebtoken::Algorithm {
-        match self {
-            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
-            Self::Rs384 => jsonwebtoken::Algorithm::RS384,
-            Self::Rs512 => jsonwebtoken::Algorithm::RS512,
-            Self::Ps256 => jsonwebtoken::Algorithm::PS256,
-            Self::Ps384 => jsonwebtoken::Algorithm::PS384,
-            Self::Ps512 => jsonwebtoken::Algorithm::PS512,
-            Self::Es256 => jsonwebtoken::Algorithm::ES256,
-            Self::Es384 => jsonwebtoken::Algorithm::ES384,
-            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
-        }
+    /// The name that jsonwebtoken has for it, if it does.
+    fn signature_algorithm(self) -> Option<jsonwebtoken::Algorithm> {
+        self.name().parse().ok()
     }
 }
 
@@ -93,7 +89,25 @@ pub(crate) struct SigningKey {
     pub(crate) private_pem: String,
     pub(crate) public_pem: String,
     pub(crate) jwk: Value,
-    signer: EncodingKey,
+    signer: Signer,
+}
+
+#[derive(Clone)]
+enum Signer {
+    Any(EncodingKey),
+    Es512(Box<p521::ecdsa::SigningKey>),
+}
+
+impl Signer {
+    fn from_pem(algorithm: Algorithm, private_pem: &str) -> anyhow::Result<Self> {
+        let pem = private_pem.as_bytes();
+        Ok(Self::Any(match algorithm {
+            Algorithm::Es512 => return Ok(Self::Es512(Box::new(es512::read(private_pem)?))),
+            Algorithm::Es256 | Algorithm::Es384 => EncodingKey::from_ec_pem(pem)?,
+            Algorithm::EdDsa => EncodingKey::from_ed_pem(pem)?,
+            _ => EncodingKey::from_rsa_pem(pem)?,
+        }))
+    }
 }
 
 impl SigningKey {
@@ -101,6 +115,7 @@ impl SigningKey {
         let pem = match algorithm {
             Algorithm::Es256 => ES256KeyPair::generate().to_pem(),
             Algorithm::Es384 => ES384KeyPair::generate().to_pem(),
+            Algorithm::Es512 => es512::generate(),
             Algorithm::EdDsa => Ok(Ed25519KeyPair::generate().to_pem()),
             _ => RS256KeyPair::generate(RSA_BITS).and_then(|pair| pair.to_pem()),
         };
@@ -111,11 +126,7 @@ impl SigningKey {
     pub(crate) fn from_pem(algorithm: Algorithm, private_pem: &str) -> anyhow::Result<Self> {
         let public = PublicHalf::of(algorithm, private_pem)
             .map_err(|error| anyhow!("not a private key for {algorithm}: {error}"))?;
-        let signer = match algorithm {
-            Algorithm::Es256 | Algorithm::Es384 => EncodingKey::from_ec_pem(private_pem.as_bytes()),
-            Algorithm::EdDsa => EncodingKey::from_ed_pem(private_pem.as_bytes()),
-            _ => EncodingKey::from_rsa_pem(private_pem.as_bytes()),
-        };
+        let signer = Signer::from_pem(algorithm, private_pem);
         let mut jwk: Map<String, Value> = serde_json::from_str(&public.jwk).context("the key's JWK")?;
         jwk.insert("alg".to_owned(), json!(algorithm.name()));
         jwk.insert("use".to_owned(), json!("sig"));
@@ -132,15 +143,21 @@ impl SigningKey {
 
     /// The signature over these bytes in unpadded base64url, as a compact JWS carries it.
     pub(crate) fn sign(&self, message: &str) -> anyhow::Result<String> {
-        let algorithm = self.algorithm.signature_algorithm();
-        jsonwebtoken::crypto::sign(message.as_bytes(), &self.signer, algorithm).context("signing")
+        match &self.signer {
+            Signer::Es512(key) => Ok(es512::sign(key, message)),
+            Signer::Any(key) => {
+                let algorithm = self.algorithm.signature_algorithm().context("an algorithm of jsonwebtoken")?;
+                jsonwebtoken::crypto::sign(message.as_bytes(), key, algorithm).context("signing")
+            }
+        }
     }
 }
 
-struct PublicHalf {
-    jwk: String,
-    thumbprint: String,
-    pem: String,
+/// What of a key may be known.
+pub(crate) struct PublicHalf {
+    pub(crate) jwk: String,
+    pub(crate) thumbprint: String,
+    pub(crate) pem: String,
 }
 
 impl PublicHalf {
@@ -154,6 +171,7 @@ impl PublicHalf {
                 let key = ES384KeyPair::from_pem(private_pem)?.public_key();
                 Self { jwk: key.to_jwk(), thumbprint: key.jwk_thumbprint(), pem: key.to_pem()? }
             }
+            Algorithm::Es512 => es512::public_half(&es512::read(private_pem)?)?,
             Algorithm::EdDsa => {
                 let key = Ed25519KeyPair::from_pem(private_pem)?.public_key();
                 Self { jwk: key.to_jwk(), thumbprint: key.jwk_thumbprint(), pem: key.to_pem() }

@@ -5,6 +5,7 @@
 
 mod config;
 mod endpoints;
+mod es512;
 mod key_ring;
 pub(crate) mod keys;
 mod mint;

@@ -43,11 +43,20 @@ impl Edge {
     /// Starts one worker, so that all filters of a comparison share a thread and a clock. The upstream is
     /// [`to_upstream`]'s.
     pub async fn start(listeners: &[Listener], upstream: SocketAddr) -> anyhow::Result<Self> {
+        Self::start_with(listeners, upstream, &[]).await
+    }
+
+    /// The same with further clusters, such as where keys are fetched.
+    pub async fn start_with(
+        listeners: &[Listener],
+        upstream: SocketAddr,
+        clusters: &[(&str, SocketAddr)],
+    ) -> anyhow::Result<Self> {
         let scope = Arc::new(Scope::new()?);
         let options = EnvoyOptions {
             binary: path("ENVOY_BIN")?,
             filter: path("FILTER_WASM")?,
-            template: config(listeners, upstream).to_string(),
+            template: config(listeners, &[&[("upstream", upstream)], clusters].concat()).to_string(),
             // The template has no place for these.
             issuer: Issuer { issuer: String::new(), audience: String::new(), jwks_url: "http://127.0.0.1/".into() },
             control_plane: ("127.0.0.1".into(), upstream.port()),
@@ -121,8 +130,15 @@ pub fn native(configuration: &Value) -> Value {
     json!({"name": "envoy.filters.http.jwt_authn", "typed_config": typed_config})
 }
 
-fn config(listeners: &[Listener], upstream: SocketAddr) -> Value {
+fn config(listeners: &[Listener], clusters: &[(&str, SocketAddr)]) -> Value {
     let address = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+    let cluster = |(name, at): &(&str, SocketAddr)| {
+        let endpoint = json!({"endpoint": {"address": address(at.port())}});
+        json!({
+            "name": name, "type": "STATIC", "connect_timeout": "2s",
+            "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        })
+    };
     let listeners: Vec<Value> = listeners
         .iter()
         .map(|one| json!({"name": one.name, "address": address(0), "filter_chains": [{"filters": [manager(one)]}]}))
@@ -131,12 +147,7 @@ fn config(listeners: &[Listener], upstream: SocketAddr) -> Value {
         "admin": {"address": address(0)},
         "static_resources": {
             "listeners": listeners,
-            "clusters": [{
-                "name": "upstream", "type": "STATIC", "connect_timeout": "2s",
-                "load_assignment": {"cluster_name": "upstream", "endpoints": [
-                    {"lb_endpoints": [{"endpoint": {"address": address(upstream.port())}}]},
-                ]},
-            }],
+            "clusters": clusters.iter().map(cluster).collect::<Vec<_>>(),
         },
     })
 }
