@@ -151,7 +151,10 @@ fn read_database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
         reader.problem("DATABASE_URL", "is not the URL of a PostgreSQL database", remedy);
         return None;
     };
-    Some(DatabaseConfig { options: options.application_name("runner-tokens"), max_connections: max_connections? })
+    // A name in the URL tells replicas apart in `pg_stat_activity`.
+    let named = options.get_application_name().is_some();
+    let options = if named { options } else { options.application_name("runner-tokens") };
+    Some(DatabaseConfig { options, max_connections: max_connections? })
 }
 
 fn read_jobs(reader: &mut Reader<'_>) -> Option<JobsConfig> {

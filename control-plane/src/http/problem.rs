@@ -85,6 +85,7 @@ fn of_operation(error: &OperationError) -> Problem {
     match error {
         OperationError::Github(error) => of_github(error),
         OperationError::Database(error) => of_database(error),
+        OperationError::TurnLost(_) => database_unavailable(),
         OperationError::Transition(_) | OperationError::Target(_) | OperationError::Internal(_) => {
             Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
         }
@@ -178,6 +179,10 @@ fn of_database(error: &sqlx::Error) -> Problem {
     if !unavailable {
         return Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR);
     }
+    database_unavailable()
+}
+
+fn database_unavailable() -> Problem {
     Problem::new("database-unavailable")
         .detail("The service can't record what it does right now, so it does nothing. Repeat in a moment.")
         .retry_after(5)

@@ -46,14 +46,14 @@ pub async fn cleanup(
     origin: &Origin,
     hours: Option<u32>,
     dry_run: bool,
-    _turn: &Turn,
+    turn: &Turn,
 ) -> Result<Vec<Cleaned>, OperationError> {
     let now = app.clock.now();
     let offline = hours.map(|hours| before(now, TimeDelta::hours(i64::from(hours))));
     let stale = runners::stale(&mut *app.connection().await?, before(now, EXPIRY_RESERVE), offline).await?;
     let mut cleaned = Vec::with_capacity(stale.len());
     for runner in stale {
-        let action = match one(app, origin, &runner, dry_run).await {
+        let action = match one(app, origin, &runner, dry_run, turn).await {
             Ok(action) => action,
             Err(OperationError::Busy) => Action::KeptBusy,
             Err(error) => {
@@ -75,7 +75,13 @@ pub async fn cleanup(
     Ok(cleaned)
 }
 
-async fn one(app: &App, origin: &Origin, runner: &Runner, dry_run: bool) -> Result<Action, OperationError> {
+async fn one(
+    app: &App,
+    origin: &Origin,
+    runner: &Runner,
+    dry_run: bool,
+    turn: &Turn,
+) -> Result<Action, OperationError> {
     let remote = find_on_github(app, runner, &runner.target()?, Priority::Background).await?;
     let mine = match remote {
         Some(remote) if ours(&mut *app.connection().await?, runner, &remote).await? => Some(remote),
@@ -91,7 +97,7 @@ async fn one(app: &App, origin: &Origin, runner: &Runner, dry_run: bool) -> Resu
             Ok(Action::KeptAlive)
         }
         _ if dry_run => Ok(Action::Deleted),
-        mine => remove(app, origin, runner, mine.is_some()).await,
+        mine => remove(app, origin, runner, mine.is_some(), turn).await,
     }
 }
 
@@ -110,7 +116,13 @@ async fn see(app: &App, origin: &Origin, runner: &Runner, remote: &RemoteRunner)
 }
 
 /// The intent is recorded before GitHub is asked to delete anything.
-async fn remove(app: &App, origin: &Origin, runner: &Runner, on_github: bool) -> Result<Action, OperationError> {
+async fn remove(
+    app: &App,
+    origin: &Origin,
+    runner: &Runner,
+    on_github: bool,
+    turn: &Turn,
+) -> Result<Action, OperationError> {
     let reason = match (runner.state, on_github) {
         (State::Pending, _) => DeletedReason::NeverRegistered,
         (_, true) => DeletedReason::Stale,
@@ -120,6 +132,7 @@ async fn remove(app: &App, origin: &Origin, runner: &Runner, on_github: bool) ->
         let entry = Entry::new(origin, Event::DeprovisionRequested, Outcome::Success).runner(runner);
         let entry = entry.details(json!({"reason": reason}));
         entry.record(&mut *app.connection().await?, app.clock.now()).await?;
+        turn.check()?;
         remove_from_github(app, runner, Priority::Background).await?;
     }
     let mut transaction = app.pool.begin().await?;

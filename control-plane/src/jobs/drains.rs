@@ -11,13 +11,14 @@ use crate::store::runners;
 const MAX_A_ROUND: i64 = 100;
 
 /// Tries every runner of the queue that is due; tells how many have gone.
-pub async fn drains(app: &App, origin: &Origin, _turn: &Turn) -> Result<usize, OperationError> {
+pub async fn drains(app: &App, origin: &Origin, turn: &Turn) -> Result<usize, OperationError> {
     let due = runners::drains_due(&mut *app.connection().await?, app.clock.now(), MAX_A_ROUND).await?;
     let mut gone = 0_usize;
     for runner in due {
         if app.is_under_way(&runner, app.clock.now()) {
             continue;
         }
+        turn.check()?;
         if try_drain(app, origin, runner, Priority::Background).await?.state == State::Deleted {
             gone = gone.saturating_add(1);
         }

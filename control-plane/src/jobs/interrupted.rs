@@ -10,14 +10,15 @@ use crate::operations::{App, OperationError, delete, ours};
 use crate::runner::{DeletedReason, Issuance, Mode};
 use crate::store::runners::{self, Runner};
 
+use super::Turn;
 use super::reconcile::same;
 
 /// Finishes or undoes an interrupted provision. Only for attempts that are overdue.
-pub(super) async fn resolve(app: &App, origin: &Origin, row: &Runner) -> Result<(), OperationError> {
+pub(super) async fn resolve(app: &App, origin: &Origin, row: &Runner, turn: &Turn) -> Result<(), OperationError> {
     let keep = match row.mode {
         // A token makes no runner by itself; one of an earlier attempt may still be in somebody's hands.
         Mode::RegistrationToken => row.secret_expires_at.is_some_and(|end| end > app.clock.now()),
-        Mode::Jit => keep_jit(app, row).await?,
+        Mode::Jit => keep_jit(app, row, turn).await?,
     };
     let mut transaction = app.pool.begin().await?;
     let Some(row) = same(&mut transaction, row).await? else { return Ok(()) };
@@ -35,7 +36,7 @@ pub(super) async fn resolve(app: &App, origin: &Origin, row: &Runner) -> Result<
 }
 
 /// Whether the runner of an earlier, finished attempt is still there. The one of the interrupted attempt is deleted.
-async fn keep_jit(app: &App, row: &Runner) -> Result<bool, OperationError> {
+async fn keep_jit(app: &App, row: &Runner, turn: &Turn) -> Result<bool, OperationError> {
     let target = row.target()?;
     let Some(remote) = app.github.runner_named(&target, &row.name, Priority::Background).await? else {
         return Ok(false);
@@ -45,6 +46,7 @@ async fn keep_jit(app: &App, row: &Runner) -> Result<bool, OperationError> {
     }
     if is_orphan(app, row, &remote).await? {
         tracing::info!(runner = %row.id, github_runner_id = remote.id, "deleting what an interrupted provision left");
+        turn.check()?;
         app.github.delete_runner(&target, remote.id, Priority::Background).await?;
     }
     Ok(false)

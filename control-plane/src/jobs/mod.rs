@@ -1,24 +1,23 @@
 //! What the service does on its own: keep its records and GitHub in step.
 //!
-//! Any number of replicas may run; an advisory lock of PostgreSQL lets one of them work at a time. The lock ends with
-//! its connection, so when a replica dies another takes over at its next turn.
+//! Any number of replicas may run; [`Turn`] lets one of them do a job at a time. When that one dies, freezes or is cut
+//! off, another takes over within seconds.
 
 mod cleanup;
 mod drains;
 mod interrupted;
 mod reconcile;
+mod turn;
 
 pub use cleanup::{Action, Cleaned, cleanup};
 pub use drains::drains;
 pub use reconcile::{Summary, reconcile};
+pub use turn::{Lost, Turn, try_turn, wait_for_turn};
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::Postgres;
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgAdvisoryLock, PgAdvisoryLockGuard};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
@@ -32,9 +31,6 @@ use crate::store::{deliveries, idempotency, job_runs};
 const LOOK: Duration = Duration::from_millis(500);
 /// How often the drain queue is looked at; each runner in it has its own, longer pauses.
 const DRAIN_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Proof that this process alone does a job.
-pub type Turn = PgAdvisoryLockGuard<PoolConnection<Postgres>>;
 
 /// What is done on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,19 +56,10 @@ impl Job {
         }
     }
 
-    fn lock(self) -> PgAdvisoryLock {
-        PgAdvisoryLock::new(format!("runner-tokens {}", self.name()))
+    /// The name of the lock that stands for the turn.
+    fn lock(self) -> String {
+        format!("runner-tokens {}", self.name())
     }
-}
-
-/// The turn, if nobody has it.
-pub async fn try_turn(app: &App, job: Job) -> sqlx::Result<Option<Turn>> {
-    Ok(job.lock().try_acquire(app.connection().await?).await?.left())
-}
-
-/// The turn, as soon as nobody else has it.
-pub async fn wait_for_turn(app: &App, job: Job) -> sqlx::Result<Turn> {
-    job.lock().acquire(app.connection().await?).await
 }
 
 /// Does the jobs at every interval until told to end. A failure is logged, and the next turn tries again.
@@ -105,15 +92,20 @@ async fn round(app: &App, job: Job, config: JobsConfig) -> Result<(), OperationE
         return Ok(());
     }
     let Some(turn) = try_turn(app, job).await? else { return Ok(()) };
-    // Another replica may have done it between the look and the turn.
-    let mut outcome = Ok(());
-    if is_due(app, job, config).await? {
-        let started = app.clock.now();
-        outcome = once(app, job, config, &turn).await;
-        // A failed run counts too, or GitHub would be asked all the time while it is down.
-        job_runs::set_done(&mut *app.connection().await?, job.name(), started).await?;
-    }
+    let outcome = turn.hold(in_turn(app, job, config, &turn)).await;
     turn.release_now().await?;
+    outcome?
+}
+
+async fn in_turn(app: &App, job: Job, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
+    // Another replica may have done it between the look and the turn.
+    if !is_due(app, job, config).await? {
+        return Ok(());
+    }
+    let started = app.clock.now();
+    let outcome = once(app, job, config, turn).await;
+    // A failed run counts too, or GitHub would be asked all the time while it is down.
+    job_runs::set_done(&mut *app.connection().await?, job.name(), started).await?;
     outcome
 }
 

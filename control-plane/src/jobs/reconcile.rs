@@ -37,7 +37,7 @@ pub struct Summary {
 
 /// Compares every target that has runners, and the default one. A target that can't be listed is left as it is, and
 /// the first such error is returned after the others are done.
-pub async fn reconcile(app: &App, origin: &Origin, _turn: &Turn) -> Result<Summary, OperationError> {
+pub async fn reconcile(app: &App, origin: &Origin, turn: &Turn) -> Result<Summary, OperationError> {
     let mut targets = vec![app.defaults.target.clone()];
     for text in runners::live_targets(&mut *app.connection().await?).await? {
         let target: Target = text.parse()?;
@@ -48,7 +48,7 @@ pub async fn reconcile(app: &App, origin: &Origin, _turn: &Turn) -> Result<Summa
     let mut summary = Summary::default();
     let mut first_error = None;
     for target in &targets {
-        if let Err(error) = one_target(app, origin, target, &mut summary).await {
+        if let Err(error) = one_target(app, origin, target, &mut summary, turn).await {
             tracing::warn!(%target, %error, "a target could not be compared");
             first_error = first_error.or(Some(error));
         }
@@ -60,11 +60,17 @@ pub async fn reconcile(app: &App, origin: &Origin, _turn: &Turn) -> Result<Summa
     first_error.map_or(Ok(summary), Err)
 }
 
-async fn one_target(app: &App, origin: &Origin, target: &Target, summary: &mut Summary) -> Result<(), OperationError> {
+async fn one_target(
+    app: &App,
+    origin: &Origin,
+    target: &Target,
+    summary: &mut Summary,
+    turn: &Turn,
+) -> Result<(), OperationError> {
     let started = app.clock.now();
     let listing = app.github.runners(target).await?;
     let rows = runners::live_of_target(&mut *app.connection().await?, target).await?;
-    let round = Round::new(app, origin, started, &listing);
+    let round = Round::new(app, origin, started, &listing, turn);
     summary.listed = summary.listed.saturating_add(listing.len());
     summary.compared = summary.compared.saturating_add(rows.len());
     let mut confirmations = 0_u32;
@@ -119,13 +125,20 @@ struct Round<'a> {
     started: DateTime<Utc>,
     by_id: HashMap<i64, &'a RemoteRunner>,
     by_name: HashMap<String, &'a RemoteRunner>,
+    turn: &'a Turn,
 }
 
 impl<'a> Round<'a> {
-    fn new(app: &'a App, origin: &'a Origin, started: DateTime<Utc>, listing: &'a [RemoteRunner]) -> Self {
+    fn new(
+        app: &'a App,
+        origin: &'a Origin,
+        started: DateTime<Utc>,
+        listing: &'a [RemoteRunner],
+        turn: &'a Turn,
+    ) -> Self {
         let by_id = listing.iter().map(|remote| (remote.id, remote)).collect();
         let by_name = listing.iter().map(|remote| (remote.name.to_ascii_lowercase(), remote)).collect();
-        Self { app, origin, started, by_id, by_name }
+        Self { app, origin, started, by_id, by_name, turn }
     }
 
     /// By id if it is known; a name is only the way to an id that is not.
@@ -165,7 +178,7 @@ impl<'a> Round<'a> {
             }
             Step::Confirm => self.confirm(row).await,
             Step::Resolve => {
-                interrupted::resolve(self.app, self.origin, row).await?;
+                interrupted::resolve(self.app, self.origin, row, self.turn).await?;
                 Ok(Done::Resolved)
             }
         }

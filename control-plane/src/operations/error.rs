@@ -1,6 +1,7 @@
 //! Why an operation did not happen: one list for the API, the jobs and the command line.
 
 use crate::github::GithubError;
+use crate::jobs::Lost;
 use crate::policy::WishError;
 use crate::runner::{TargetError, TransitionError};
 
@@ -43,6 +44,9 @@ pub enum OperationError {
     /// The database.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
+    /// A job stopped, because another process may be doing it.
+    #[error(transparent)]
+    TurnLost(#[from] Lost),
     /// A step that no runner takes.
     #[error(transparent)]
     Transition(#[from] TransitionError),

@@ -10,18 +10,24 @@ pub mod schema;
 
 use std::time::Duration;
 
-use sqlx::PgPool;
+use futures_util::TryFutureExt as _;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{Executor as _, PgPool};
 
 use crate::config::DatabaseConfig;
 
 /// How long a request waits for a connection before it answers 503.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The server ends a transaction whose process is frozen or cut off, and frees what it locked. None of ours waits for
+/// anything but the database.
+const IDLE_IN_TRANSACTION: &str = "set idle_in_transaction_session_timeout = '10s'";
+
 /// A pool of connections; connects when first used, so that `serve` can start before the database.
 pub fn pool(config: &DatabaseConfig) -> PgPool {
     PgPoolOptions::new()
         .max_connections(config.max_connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| Box::pin(connection.execute(IDLE_IN_TRANSACTION).map_ok(drop)))
         .connect_lazy_with(config.options.clone())
 }
