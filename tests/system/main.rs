@@ -1,6 +1,7 @@
 //! The whole system under test: real Envoy with the real module, real Postgres, the real binary; around them the
 //! fake GitHub with its state, the dev issuer and the certified one.
 
+mod crowd;
 mod edge;
 mod filter;
 mod forged;
@@ -8,4 +9,6 @@ mod journey;
 mod keys;
 mod lifecycle;
 mod refused;
+mod replicas;
+mod shutdown;
 mod support;

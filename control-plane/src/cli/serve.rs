@@ -1,9 +1,8 @@
 //! `serve`
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
@@ -16,9 +15,6 @@ use crate::operations::App;
 use crate::store::schema::SchemaError;
 use crate::store::{self, schema};
 use crate::{config, jobs};
-
-/// Longer than any request may take, so that what is under way can finish.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(55);
 
 pub(super) async fn serve() -> anyhow::Result<()> {
     let config = config::serve(&environment)?;
@@ -40,7 +36,7 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let server = tokio::spawn(server.into_future());
 
     stop_signals.wait().await;
-    tracing::info!("stopping; what is under way finishes first");
+    tracing::info!("stopping; what is under way finishes first, unless told a second time");
     end.cancel();
     app.tasks.close();
     let finish = async {
@@ -50,7 +46,12 @@ pub(super) async fn serve() -> anyhow::Result<()> {
         outcome?.context("the server failed")?;
         worked.context("the jobs failed")
     };
-    timeout(SHUTDOWN_TIMEOUT, finish).await.context("some requests did not finish in time")??;
+    tokio::select! {
+        finished = timeout(config.shutdown_timeout, finish) => {
+            finished.context("what was under way did not finish within SHUTDOWN_TIMEOUT_SECONDS; it is cut off")??;
+        }
+        () = stop_signals.wait() => bail!("told to stop a second time; what was under way is cut off"),
+    }
     app.pool.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -47,6 +47,7 @@ pub const VARIABLES: &[&str] = &[
     "RECONCILE_INTERVAL_SECONDS",
     "SERVICE_HOST",
     "SERVICE_PORT",
+    "SHUTDOWN_TIMEOUT_SECONDS",
 ];
 
 /// Where the records are kept.
@@ -84,6 +85,8 @@ pub struct ServeConfig {
     pub webhook_secrets: Vec<SecretString>,
     /// `RATE_LIMIT_PER_MINUTE`, 1200 unless set: requests of one principal; 0 turns it off.
     pub rate_limit: Option<NonZeroU32>,
+    /// `SHUTDOWN_TIMEOUT_SECONDS`, 55 unless set: how long a stop waits for what is under way.
+    pub shutdown_timeout: Duration,
 }
 
 /// Reads what a command on the database alone needs.
@@ -112,6 +115,8 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let jobs = read_jobs(&mut reader);
     let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "1200", "a number of requests; 0 for no limit");
     let webhook_secrets = read_webhook_secrets(&mut reader);
+    let shutdown = reader.or_default("SHUTDOWN_TIMEOUT_SECONDS", "55", "a number of seconds from 1 to 3600");
+    let shutdown = reader.within("SHUTDOWN_TIMEOUT_SECONDS", shutdown, 1..=3600);
     let config = (|| {
         let (database, github, verifier) = (database?, github?, verifier?);
         Some(ServeConfig {
@@ -123,6 +128,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
             jobs: jobs?,
             webhook_secrets,
             rate_limit: NonZeroU32::new(rate_limit?),
+            shutdown_timeout: Duration::from_secs(shutdown?),
         })
     })();
     reader.finish(config)

@@ -25,10 +25,17 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Runs `runner-tokens serve` and waits until it listens. `SERVICE_PORT=0` lets it take a free port.
-    pub async fn start(binary: &Path, environment: &Environment, scope: &Arc<Scope>) -> anyhow::Result<Self> {
-        let variables = environment.iter().map(|(name, value)| (name, value));
-        let mut process = Program::new("control-plane", binary).args(["serve"]).envs(variables).start(scope)?;
+    /// Runs `runner-tokens serve` and waits until it listens. `SERVICE_PORT=0` lets it take a free port. `name` is that
+    /// of its log, and of its sessions in the database.
+    pub async fn start(
+        name: &str,
+        binary: &Path,
+        environment: &Environment,
+        scope: &Arc<Scope>,
+    ) -> anyhow::Result<Self> {
+        let variables = environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let variables = variables.chain([("PGAPPNAME", name)]);
+        let mut process = Program::new(name, binary).args(["serve"]).envs(variables).start(scope)?;
         let address = process.until("it listens", START, async |process| address_in(&process.log())).await?;
         Ok(Self { process, address })
     }

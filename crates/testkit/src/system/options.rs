@@ -22,6 +22,10 @@ pub struct SystemOptions {
     pub believe: Option<Issuer>,
     /// The fake GitHub's world.
     pub github: GithubConfig,
+    /// So many control planes on one database, all behind Envoy; at least one.
+    pub replicas: usize,
+    /// A Postgres of its own, also where a server is shared: to stop it.
+    pub own_postgres: bool,
     /// More environment variables for the control plane; they win over the usual ones.
     pub control_plane: Vec<(String, String)>,
     /// Envoy's configuration with its `${NAME}` places.
@@ -40,6 +44,8 @@ impl Default for SystemOptions {
             issuer,
             believe: None,
             github: GithubConfig { control: true, ..GithubConfig::default() },
+            replicas: 1,
+            own_postgres: false,
             control_plane: Vec::new(),
             envoy_template: TEMPLATE.to_owned(),
             envoy_concurrency: 1,

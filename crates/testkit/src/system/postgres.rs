@@ -19,6 +19,9 @@ use crate::random::{Random, seed};
 /// `initdb` takes less than a second; a machine under load needs more.
 const INITDB: Duration = Duration::from_mins(2);
 const START: Duration = Duration::from_mins(1);
+/// What it writes when it can be used.
+const READY: &str = "database system is ready to accept connections";
+const RESTARTS: usize = 50;
 /// Somebody else may take a free port between our look and the server's.
 const TRIES: usize = 3;
 /// The user that Linux and macOS have for processes without rights, where `/etc/passwd` does not say.
@@ -39,6 +42,17 @@ const SETTINGS: [&str; 8] = [
 pub struct Postgres {
     process: Process,
     url: String,
+    place: Place,
+    port: u16,
+}
+
+/// What a server is started from, also a second time.
+struct Place {
+    programs: PathBuf,
+    data: PathBuf,
+    user: Option<(u32, u32)>,
+    password: String,
+    scope: Arc<Scope>,
 }
 
 impl Postgres {
@@ -66,33 +80,36 @@ impl Postgres {
             .start(scope)?
             .finish(INITDB)
             .await?;
+        let place = Place { programs, data, user, password, scope: Arc::clone(scope) };
         for _ in 1..TRIES {
-            if let Ok(server) = Self::serve(&programs, &data, user, &password, scope).await {
-                return Ok(server);
+            if let Ok(process) = place.serve(free_port()?).await {
+                return Ok(Self::of(process, place));
             }
         }
-        Self::serve(&programs, &data, user, &password, scope).await
+        let process = place.serve(free_port()?).await?;
+        Ok(Self::of(process, place))
     }
 
-    async fn serve(
-        programs: &Path,
-        data: &Path,
-        user: Option<(u32, u32)>,
-        password: &str,
-        scope: &Arc<Scope>,
-    ) -> anyhow::Result<Self> {
-        let port = free_port()?;
-        let mut process = Program::new(&format!("postgres-{port}"), programs.join("postgres"))
-            .arg_path("-D", data)
-            .args([format!("--port={port}")])
-            .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
-            .user(user)
-            // SIGINT is its fast shutdown: connections are closed rather than waited for.
-            .ends_on(Signal::INT)
-            .start(scope)?;
-        let ready = |process: &Process| process.log().contains("database system is ready to accept connections");
-        process.until("it accepts connections", START, async |process| ready(process).then_some(())).await?;
-        Ok(Self { process, url: format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres") })
+    fn of((process, port): (Process, u16), place: Place) -> Self {
+        let url = format!("postgres://postgres:{}@127.0.0.1:{port}/postgres", place.password);
+        Self { process, url, place, port }
+    }
+
+    /// Starts a server that was stopped or killed again, on the same port and data.
+    pub async fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process.stop();
+        for _ in 1..RESTARTS {
+            // The processes of a server that was killed need a moment to notice.
+            match self.place.serve(self.port).await {
+                Ok((process, _)) => {
+                    self.process = process;
+                    return Ok(());
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        self.process = self.place.serve(self.port).await?.0;
+        Ok(())
     }
 
     /// URL of its first database, with its superuser and password.
@@ -103,6 +120,23 @@ impl Postgres {
     /// The server's process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+}
+
+impl Place {
+    async fn serve(&self, port: u16) -> anyhow::Result<(Process, u16)> {
+        let name = format!("postgres-{port}");
+        let mut process = Program::new(&name, self.programs.join("postgres"))
+            .arg_path("-D", &self.data)
+            .args([format!("--port={port}")])
+            .args(SETTINGS.iter().flat_map(|setting| ["-c", setting]))
+            .user(self.user)
+            // SIGINT is its fast shutdown: connections are closed rather than waited for.
+            .ends_on(Signal::INT)
+            .start(&self.scope)?;
+        let ready = |process: &Process| process.log().contains(READY);
+        process.until("it accepts connections", START, async |process| ready(process).then_some(())).await?;
+        Ok((process, port))
     }
 }
 

@@ -76,10 +76,19 @@ impl Program {
     pub(super) fn start(mut self, scope: &Arc<Scope>) -> anyhow::Result<Process> {
         let log = scope.directory().join(format!("{}.log", self.name));
         let file = File::options().create(true).append(true).open(&log)?;
+        // One of the same name may have written to it before.
+        let log_start = file.metadata()?.len();
         self.command.stdin(Stdio::piped()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let child = self.command.spawn().with_context(|| format!("could not start {}", self.name))?;
-        let mut process =
-            Process { name: self.name, log, child, signal: self.signal, ended: None, scope: Arc::clone(scope) };
+        let mut process = Process {
+            name: self.name,
+            log,
+            log_start,
+            child,
+            signal: self.signal,
+            ended: None,
+            scope: Arc::clone(scope),
+        };
         let signal = if self.signal == Signal::INT { "INT" } else { "TERM" };
         scope.report(&format!("process {} {signal}", process.child.id()))?;
         let mut gate = process.child.stdin.take().context("the child has no standard input")?;
@@ -92,6 +101,7 @@ impl Program {
 pub struct Process {
     name: String,
     log: PathBuf,
+    log_start: u64,
     child: Child,
     signal: Signal,
     ended: Option<ExitStatus>,
@@ -106,7 +116,9 @@ impl Process {
 
     /// Everything that it wrote.
     pub fn log(&self) -> String {
-        fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        let start = usize::try_from(self.log_start).unwrap_or(usize::MAX);
+        String::from_utf8_lossy(bytes.get(start..).unwrap_or_default()).into_owned()
     }
 
     /// Its process id.
@@ -129,21 +141,37 @@ impl Process {
 
     /// Asks it to end, without waiting.
     pub fn ask_to_stop(&mut self) {
-        if self.ended().is_none() {
-            let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-            // The child has not been waited for, so its id is still its own.
-            let _ = pid.map(|pid| kill_process(pid, self.signal));
-        }
+        self.signal(self.signal);
     }
 
     /// Ends it: asks, waits for a few seconds, kills.
     pub fn stop(&mut self) {
         self.ask_to_stop();
+        // A frozen one would not hear of it.
+        self.thaw();
         let asked = Instant::now();
         while self.ended().is_none() && asked.elapsed() < PATIENCE {
             thread::sleep(MOMENT);
         }
         self.kill();
+    }
+
+    /// Stops it where it stands (`SIGSTOP`), until [`thaw`](Self::thaw).
+    pub fn freeze(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen process go on.
+    pub fn thaw(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        if self.ended().is_none() {
+            let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+            // The child has not been waited for, so its id is still its own.
+            let _ = pid.map(|pid| kill_process(pid, signal));
+        }
     }
 
     /// Ends it at once, as a crash would.
@@ -178,13 +206,18 @@ impl Process {
         }
     }
 
-    /// Waits until it ends by itself, successfully.
-    pub(super) async fn finish(mut self, at_most: Duration) -> anyhow::Result<()> {
+    /// Waits until it ends by itself, at most so long; how it ended, if it did.
+    pub async fn until_ended(&mut self, at_most: Duration) -> Option<ExitStatus> {
         let started = Instant::now();
         while self.ended().is_none() && started.elapsed() < at_most {
             tokio::time::sleep(MOMENT).await;
         }
-        match self.ended() {
+        self.ended()
+    }
+
+    /// Waits until it ends by itself, successfully.
+    pub(super) async fn finish(mut self, at_most: Duration) -> anyhow::Result<()> {
+        match self.until_ended(at_most).await {
             Some(status) if status.success() => Ok(()),
             Some(status) => bail!("{} failed ({status}):\n{}", self.name, self.log_end()),
             None => bail!("{} did not end within {} s:\n{}", self.name, at_most.as_secs(), self.log_end()),

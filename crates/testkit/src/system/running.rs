@@ -23,7 +23,7 @@ use crate::issuer::DevIssuer;
 /// A running system. Fields are in the order in which they end: clients before what they use.
 pub struct System {
     envoy: Envoy,
-    control_plane: ControlPlane,
+    control_planes: Vec<ControlPlane>,
     cli: Cli,
     database: Database,
     postgres: Option<Postgres>,
@@ -37,13 +37,14 @@ pub struct System {
 impl System {
     /// Starts everything and waits until a caller with a good token would be let in.
     ///
-    /// Postgres is the server at `DATABASE_URL` (each system gets a database of its own in it), or a private one.
+    /// Postgres is the server at `DATABASE_URL` (each system gets a database of its own in it), or a private one if there is none
+    /// or [`SystemOptions::own_postgres`] asks for it.
     pub async fn start(options: SystemOptions) -> anyhow::Result<Self> {
         let (tools, scope) = (Tools::from_env()?, Arc::new(Scope::new()?));
         let (issuer, github) =
             tokio::try_join!(DevIssuer::start(options.issuer), FakeGithub::start(options.github.clone()))?;
         tracing::info!("the dev issuer and the fake GitHub are up");
-        let (postgres, database) = database(&tools, &scope).await?;
+        let (postgres, database) = database(&tools, options.own_postgres, &scope).await?;
         let identity = KeyPair::generate()?;
         let organization = options.github.organizations.first().context("GitHub without an organisation")?;
         let mut environment = environment(&scope, &github, &organization.login, &identity, database.url())?;
@@ -51,15 +52,19 @@ impl System {
         let cli = Cli { binary: tools.control_plane.clone(), environment };
         cli.succeed(&["init-db"]).await?;
         tracing::info!("Postgres is up, with the tables");
-        let control_plane = ControlPlane::start(&cli.binary, &cli.environment, &scope).await?;
+        let mut control_planes = Vec::new();
+        for number in 0..options.replicas.max(1) {
+            control_planes.push(replica(number, &cli, None, &scope).await?);
+        }
+        let addresses = control_planes.iter().map(ControlPlane::host_and_port).collect::<anyhow::Result<Vec<_>>>()?;
         tracing::info!("the control plane is up");
         let believed = options.believe.unwrap_or_else(|| as_believed(&issuer));
         let envoy = EnvoyOptions {
             binary: tools.envoy,
             filter: tools.filter,
-            template: options.envoy_template,
+            template: with_endpoints(&options.envoy_template, &addresses),
             issuer: believed.clone(),
-            control_plane: control_plane.host_and_port()?,
+            control_plane: addresses.into_iter().next().context("no control plane")?,
             signing_key: identity.private_pem.clone(),
             concurrency: options.envoy_concurrency,
         };
@@ -68,7 +73,7 @@ impl System {
         let ready = until_ready(envoy.edge_url(), keys_of, options.envoy_concurrency).await;
         ready.with_context(|| shown(&scope))?;
         tracing::info!("Envoy is up, with the filter");
-        Ok(Self { envoy, control_plane, cli, database, postgres, github, issuer, identity, believed, scope })
+        Ok(Self { envoy, control_planes, cli, database, postgres, github, issuer, identity, believed, scope })
     }
 
     /// Base URL for clients: Envoy.
@@ -83,7 +88,7 @@ impl System {
 
     /// Base URL of the port behind Envoy, which a deployment keeps to Envoy.
     pub fn control_plane_url(&self) -> String {
-        self.control_plane.url()
+        self.control_planes.first().map(ControlPlane::url).unwrap_or_default()
     }
 
     /// URL of the control plane's database, with user and password.
@@ -116,9 +121,9 @@ impl System {
         &mut self.envoy
     }
 
-    /// The control plane.
-    pub fn control_plane(&mut self) -> &mut ControlPlane {
-        &mut self.control_plane
+    /// The control planes, [`SystemOptions::replicas`] of them.
+    pub fn control_planes(&mut self) -> &mut [ControlPlane] {
+        &mut self.control_planes
     }
 
     /// The private Postgres, unless the system shares one.
@@ -141,13 +146,12 @@ impl System {
         self.cli.succeed(arguments).await
     }
 
-    /// Starts the control plane anew on the same port, as after a crash or an update.
-    pub async fn restart_control_plane(&mut self) -> anyhow::Result<()> {
-        let (_, port) = self.control_plane.host_and_port()?;
-        self.control_plane.process().stop();
-        let mut environment = self.cli.environment.clone();
-        environment.push(("SERVICE_PORT".to_owned(), port.to_string()));
-        self.control_plane = ControlPlane::start(&self.cli.binary, &environment, &self.scope).await?;
+    /// Starts a control plane anew on the same port, as after a crash or an update.
+    pub async fn restart_control_plane(&mut self, number: usize) -> anyhow::Result<()> {
+        let old = self.control_planes.get_mut(number).context("no such control plane")?;
+        let (_, port) = old.host_and_port()?;
+        old.process().stop();
+        *old = replica(number, &self.cli, Some(port), &self.scope).await?;
         Ok(())
     }
 
@@ -162,14 +166,39 @@ impl Drop for System {
         if thread::panicking() {
             tracing::error!("{}", shown(&self.scope));
         }
-        // Both at once; then each is waited for.
+        // All at once; then each is waited for.
         self.envoy.process().ask_to_stop();
-        self.control_plane.process().ask_to_stop();
+        for control_plane in &mut self.control_planes {
+            control_plane.process().ask_to_stop();
+        }
     }
 }
 
-async fn database(tools: &Tools, scope: &Arc<Scope>) -> anyhow::Result<(Option<Postgres>, Database)> {
-    if let Ok(url) = env::var("DATABASE_URL") {
+/// One of several control planes, on this port or a free one.
+async fn replica(number: usize, cli: &Cli, port: Option<u16>, scope: &Arc<Scope>) -> anyhow::Result<ControlPlane> {
+    let mut environment = cli.environment.clone();
+    environment.extend(port.map(|port| ("SERVICE_PORT".to_owned(), port.to_string())));
+    ControlPlane::start(&format!("control-plane-{number}"), &cli.binary, &environment, scope).await
+}
+
+/// The line with the control plane's endpoint, once for each.
+fn with_endpoints(template: &str, addresses: &[(String, u16)]) -> String {
+    let mut lines = Vec::new();
+    for line in template.lines() {
+        if addresses.len() < 2 || !line.contains("${CONTROL_PLANE_HOST}") {
+            lines.push(line.to_owned());
+            continue;
+        }
+        for (host, port) in addresses {
+            let line = line.replace("${CONTROL_PLANE_HOST}", host);
+            lines.push(line.replace("${CONTROL_PLANE_PORT}", &port.to_string()));
+        }
+    }
+    lines.join("\n")
+}
+
+async fn database(tools: &Tools, own: bool, scope: &Arc<Scope>) -> anyhow::Result<(Option<Postgres>, Database)> {
+    if let (false, Ok(url)) = (own, env::var("DATABASE_URL")) {
         return Ok((None, Database::create(&url).await.context("DATABASE_URL")?));
     }
     let postgres = Postgres::start(&tools.postgres, scope).await?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use clap::Parser;
-use testkit::system::{System, SystemOptions};
+use testkit::system::{Process, System, SystemOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::fmt::format::Writer;
@@ -81,12 +81,17 @@ async fn demo(arguments: &Arguments) -> anyhow::Result<()> {
 async fn stay_up(system: &mut System) -> anyhow::Result<()> {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        for part in ["Envoy", "the control plane"] {
-            let process = if part == "Envoy" { system.envoy().process() } else { system.control_plane().process() };
-            if let Some(status) = process.ended() {
-                bail!("{part} has ended ({status}); its log ends with:\n{}", process.log_end());
-            }
+        ensure_runs("Envoy", system.envoy().process())?;
+        for control_plane in system.control_planes() {
+            ensure_runs("the control plane", control_plane.process())?;
         }
+    }
+}
+
+fn ensure_runs(part: &str, process: &mut Process) -> anyhow::Result<()> {
+    match process.ended() {
+        Some(status) => bail!("{part} has ended ({status}); its log ends with:\n{}", process.log_end()),
+        None => Ok(()),
     }
 }
 
