@@ -2,20 +2,21 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, Identity, KeyPair, Principal, Signer, headers};
+use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, KeyPair, Signer, Stated, headers};
 use reqwest::{Method, StatusCode};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use testkit::system::System;
 
 use crate::support::{answer, in_shared_system, list_with, provision, request, runner, token_of};
 
 /// An assertion about the victim, signed with this key for this audience.
 fn assertion(key: &str, audience: &str) -> anyhow::Result<String> {
-    let caller = Identity {
-        principal: Principal { issuer: "https://idp.example".into(), subject: "victim".into() },
-        name: "victim".into(),
-        claims: Map::new(),
-        token_sha256: "0".repeat(64),
+    let caller = Stated {
+        issuer: "https://idp.example",
+        subject: "victim",
+        name: "victim",
+        claims: "{}",
+        token_sha256: &"0".repeat(64),
     };
     #[expect(clippy::disallowed_methods, reason = "the control plane judges by the real clock")]
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();

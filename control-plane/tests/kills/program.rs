@@ -12,10 +12,9 @@ use chrono::TimeDelta;
 use control_plane::clock::Clock;
 use control_plane::config::GithubConfig;
 use control_plane::operations::App;
-use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, Identity, KeyPair, Principal, Signer, headers};
+use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, KeyPair, Signer, Stated, headers};
 use octocrab::jsonwebtoken::EncodingKey;
 use reqwest::{Client, Method, RequestBuilder};
-use serde_json::Map;
 use sqlx::PgPool;
 use testkit::github::{self, FakeGithub, Limits, ORGANIZATION, Webhook};
 use testkit::relay::Relay;
@@ -93,13 +92,14 @@ impl Surroundings {
 
     /// A request of a caller whom the edge let through.
     pub(crate) fn request(&self, program: &Program, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
-        let identity = Identity {
-            principal: Principal { issuer: "https://idp.example.com".to_owned(), subject: "ci".to_owned() },
-            name: "ci".to_owned(),
-            claims: Map::new(),
-            token_sha256: "ab".repeat(32),
+        let stated = Stated {
+            issuer: "https://idp.example.com",
+            subject: "ci",
+            name: "ci",
+            claims: "{}",
+            token_sha256: &"ab".repeat(32),
         };
-        let assertion = self.signer.sign(&identity, Clock::system().unix_seconds(), 60)?;
+        let assertion = self.signer.sign(&stated, Clock::system().unix_seconds(), 60)?;
         let request = Client::new().request(method, format!("{}{path}", program.address));
         Ok(request.header(headers::ASSERTION, assertion))
     }

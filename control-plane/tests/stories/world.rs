@@ -13,10 +13,10 @@ use control_plane::http::{Web, Webhooks, router};
 use control_plane::jobs::{self, Cleaned, Job, Summary};
 use control_plane::operations::App;
 use http::HeaderMap;
-use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, Identity, KeyPair, Principal, Signer, Verifier, headers};
+use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, KeyPair, Signer, Stated, Verifier, headers};
 use octocrab::jsonwebtoken::EncodingKey;
 use reqwest::{Client, Method, RequestBuilder};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::github::{self, Enterprise, FakeGithub, INSTALLATION_ID, ORGANIZATION, Organization};
 use tokio::net::TcpListener;
@@ -115,13 +115,14 @@ impl World {
 
     /// The assertion that the edge would send for a caller of this name.
     pub(crate) fn assertion(&self, subject: &str) -> anyhow::Result<String> {
-        let identity = Identity {
-            principal: Principal { issuer: ISSUER.to_owned(), subject: subject.to_owned() },
-            name: format!("{subject}@example.com"),
-            claims: Map::new(),
-            token_sha256: "ab".repeat(32),
+        let stated = Stated {
+            issuer: ISSUER,
+            subject,
+            name: &format!("{subject}@example.com"),
+            claims: "{}",
+            token_sha256: &"ab".repeat(32),
         };
-        Ok(self.signer.sign(&identity, self.clock.unix_seconds(), 60)?)
+        Ok(self.signer.sign(&stated, self.clock.unix_seconds(), 60)?)
     }
 
     /// A request without any identity.

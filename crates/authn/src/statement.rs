@@ -126,7 +126,7 @@ impl Identity {
             set.push((header.clone(), value.clone()));
         }
         if let Some(assertion) = &self.assertion {
-            set.push((assertion.header.clone(), assertion.sign(verified, name, now)?));
+            set.push((assertion.header.clone(), assertion.sign(verified, &name, now)?));
         }
         Ok(())
     }
@@ -150,14 +150,16 @@ impl Assertion {
         Ok(Self { signer, header: from.header, lifetime, claims: from.claims })
     }
 
-    fn sign(&self, verified: &VerifiedClaims, name: String, now: u64) -> Result<String, Refusal> {
-        let caller = identity::Identity {
-            principal: identity::Principal { issuer: verified.issuer.clone(), subject: verified.subject.clone() },
+    fn sign(&self, verified: &VerifiedClaims, name: &str, now: u64) -> Result<String, Refusal> {
+        let claims = serde_json::to_string(&self.forwarded(&verified.claims)).map_err(|_| Refusal::ClaimValue)?;
+        let stated = identity::Stated {
+            issuer: &verified.issuer,
+            subject: &verified.subject,
             name,
-            claims: self.forwarded(&verified.claims),
-            token_sha256: verified.token_sha256.clone(),
+            claims: &claims,
+            token_sha256: &verified.token_sha256,
         };
-        self.signer.sign(&caller, now, self.lifetime).map_err(|_| Refusal::ClaimValue)
+        self.signer.sign(&stated, now, self.lifetime).map_err(|_| Refusal::ClaimValue)
     }
 
     fn forwarded(&self, claims: &Map<String, Value>) -> Map<String, Value> {

@@ -14,8 +14,8 @@ use jwt_simple::prelude::{
 use p521::ecdsa::signature::{Signer as _, Verifier as _};
 use p521::pkcs8::DecodePublicKey as _;
 use rsa::pkcs8::AssociatedOid;
+use rsa::sha2::{Digest, Sha256, Sha384, Sha512};
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256, Sha384, Sha512};
 
 use crate::algorithm::Algorithm;
 use crate::jwk::{DEFAULT_LIMITS, KeySet};

@@ -353,12 +353,7 @@ fn every_whole_configuration_on_the_page_is_accepted() {
 #[test]
 fn the_assertion_has_the_form_on_the_page() {
     let pair = identity::KeyPair::generate().unwrap();
-    let caller = identity::Identity {
-        principal: identity::Principal { issuer: "i".into(), subject: "s".into() },
-        name: "n".into(),
-        claims: serde_json::Map::new(),
-        token_sha256: "t".into(),
-    };
+    let caller = identity::Stated { issuer: "i", subject: "s", name: "n", claims: "{}", token_sha256: "t" };
     let signer = identity::Signer::new(&pair.private_pem, "edge", "runner-tokens").unwrap();
     let assertion = signer.sign(&caller, 1_800_000_000, 60).unwrap();
     let members = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();

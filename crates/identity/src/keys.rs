@@ -1,8 +1,15 @@
 //! Ed25519 keys of the assertion as PEM text: PKCS#8 private keys, SPKI public keys (RFC 8410).
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::DecodePrivateKey as _;
+#[cfg(feature = "upstream")]
 use jwt_simple::prelude::{Ed25519KeyPair, Ed25519PublicKey};
+use sha2::{Digest as _, Sha256};
 
 const PRIVATE_LABEL: &str = "PRIVATE KEY";
+#[cfg(feature = "upstream")]
 const PUBLIC_LABEL: &str = "PUBLIC KEY";
 
 /// A PEM text that holds no usable key. Never quotes the text.
@@ -20,6 +27,7 @@ pub enum KeyError {
 }
 
 /// A new signing key with its public half, both as PEM.
+#[cfg(feature = "upstream")]
 pub struct KeyPair {
     /// PKCS#8; for the edge alone (`IDENTITY_SIGNING_KEY`).
     pub private_pem: String,
@@ -29,6 +37,7 @@ pub struct KeyPair {
     pub key_id: String,
 }
 
+#[cfg(feature = "upstream")]
 impl KeyPair {
     /// Makes a key from the system's randomness.
     pub fn generate() -> Result<Self, KeyError> {
@@ -42,14 +51,21 @@ impl KeyPair {
     }
 }
 
-pub(crate) fn private_key(pem: &str) -> Result<Ed25519KeyPair, KeyError> {
+pub(crate) fn private_key(pem: &str) -> Result<SigningKey, KeyError> {
     let block = blocks(pem, PRIVATE_LABEL).into_iter().next().ok_or(KeyError::Private)?;
-    let pair = Ed25519KeyPair::from_pem(&block).map_err(|_| KeyError::Private)?;
-    let key_id = pair.jwk_thumbprint();
-    Ok(pair.with_key_id(&key_id))
+    SigningKey::from_pkcs8_pem(&block).map_err(|_| KeyError::Private)
+}
+
+/// The `kid` of assertions: SHA-256 of the public key as a JWK with its required members alone, in their order
+/// (RFC 7638 section 3, RFC 8037 section 2).
+pub(crate) fn thumbprint(public_key: &[u8; 32]) -> String {
+    let x = BASE64_URL_SAFE_NO_PAD.encode(public_key);
+    let jwk = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
+    BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(jwk))
 }
 
 /// Every public key of a text of concatenated PEM blocks, each with its thumbprint.
+#[cfg(feature = "upstream")]
 pub(crate) fn public_keys(pems: &str) -> Result<Vec<(String, Ed25519PublicKey)>, KeyError> {
     let keys = blocks(pems, PUBLIC_LABEL)
         .iter()
@@ -81,7 +97,7 @@ mod tests {
     fn a_new_key_survives_its_pem_and_gives_the_private_half_to_one_side_only() {
         let pair = KeyPair::generate().unwrap();
         assert!(!pair.private_pem.contains("PUBLIC") && !pair.public_pem.contains("PRIVATE"));
-        assert_eq!(private_key(&pair.private_pem).unwrap().jwk_thumbprint(), pair.key_id);
+        assert_eq!(thumbprint(private_key(&pair.private_pem).unwrap().verifying_key().as_bytes()), pair.key_id);
         assert_eq!(public_keys(&pair.public_pem).unwrap()[0].0, pair.key_id);
     }
 

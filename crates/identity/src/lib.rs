@@ -2,7 +2,8 @@
 //!
 //! The edge verifies the caller's token and says who called in a short-lived signed **assertion**; an upstream
 //! verifies the assertion and believes nothing else. This crate holds the names, the [`Identity`] and both
-//! directions of the assertion, and is the only code that both sides share.
+//! directions of the assertion, and is the only code that both sides share. The edge takes it without the feature
+//! `upstream`, and so without what only upstreams need.
 
 // In wasm every `#[test]` is one that Node.js can run.
 #[cfg(all(test, target_arch = "wasm32"))]
@@ -12,9 +13,17 @@ extern crate wasm_test;
 mod assertion;
 pub mod headers;
 mod keys;
+mod signer;
+#[cfg(feature = "upstream")]
+mod verifier;
 
-pub use assertion::{AssertionError, LEEWAY_SECONDS, MAX_LIFETIME_SECONDS, Signer, TYPE, Verifier};
-pub use keys::{KeyError, KeyPair};
+pub use assertion::{LEEWAY_SECONDS, MAX_LIFETIME_SECONDS, TYPE};
+pub use keys::KeyError;
+#[cfg(feature = "upstream")]
+pub use keys::KeyPair;
+pub use signer::{Signer, SigningError, Stated};
+#[cfg(feature = "upstream")]
+pub use verifier::{AssertionError, Verifier};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,6 +1,6 @@
 //! Webhooks: what GitHub sends when a job begins or ends, signed as GitHub signs it.
 
-use hmac::{Hmac, Mac as _};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
