@@ -8,8 +8,7 @@ use authn::{Answer, Changes, Fetch, VERIFY_SIGNATURE};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, Status};
 
-/// A header list as the host gives it.
-pub(crate) type Headers = Vec<(String, Vec<u8>)>;
+use crate::abi;
 
 /// Time since the Unix epoch. At the epoch, if the host has no clock: then every token is refused as not yet valid
 /// or its keys as not there.
@@ -31,19 +30,20 @@ pub(crate) fn log(level: LogLevel, message: &str) {
     let _ = hostcalls::log(level, message);
 }
 
-pub(crate) fn request_headers() -> Result<Headers, Status> {
-    hostcalls::get_map_bytes(MapType::HttpRequestHeaders)
+/// The request's headers, for [`authn::Headers::from_map`]. Not by the SDK, which allocates twice a header.
+pub(crate) fn request_headers() -> Option<Vec<u8>> {
+    abi::header_map(MapType::HttpRequestHeaders)
 }
 
 pub(crate) fn remove_request_header(name: &str) -> Result<(), Status> {
     hostcalls::remove_map_value(MapType::HttpRequestHeaders, name)
 }
 
-pub(crate) fn apply(changes: &Changes) -> Result<(), Status> {
+pub(crate) fn apply(changes: &Changes<'_>) -> Result<(), Status> {
     for name in &changes.remove {
         remove_request_header(name)?;
     }
-    for (name, value) in changes.set.iter().flat_map(|set| set.iter()) {
+    for (name, value) in &changes.set {
         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()))?;
     }
     if changes.clear_route_cache {
@@ -56,11 +56,6 @@ pub(crate) fn apply(changes: &Changes) -> Result<(), Status> {
 /// The host's foreign function of this name, if it has one.
 pub(crate) fn verify_signature(request: &[u8]) -> Option<Vec<u8>> {
     hostcalls::call_foreign_function(VERIFY_SIGNATURE, Some(request)).ok().map(Option::unwrap_or_default)
-}
-
-/// The first header of this name, in the host's lower-case spelling.
-pub(crate) fn header<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
-    headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_slice())
 }
 
 pub(crate) fn send(answer: &Answer) {

@@ -1,6 +1,7 @@
 //! The proxy-wasm shell around `authn`: callbacks become calls, answers become host calls. It decides nothing.
 #![expect(missing_docs, reason = "the SDK's macro makes an undocumented entry point; nothing else is public")]
 
+mod abi;
 mod fetching;
 mod host;
 mod metrics;

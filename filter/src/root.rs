@@ -46,12 +46,15 @@ impl Root {
             let (Ok(()), Some(state)) = (host::act_on(id), shared.as_mut()) else {
                 continue;
             };
-            let refusal = match state.decide_again(&one.check) {
+            let headers = one.headers();
+            let next = headers.as_ref().map_or(Next::Deny(Refusal::Malformed), |headers| state.decide_again(headers));
+            let refusal = match next {
                 Next::Continue(changes) if host::apply(&changes).is_ok() && host::resume().is_ok() => continue,
                 Next::Continue(_) | Next::Wait => Refusal::NoKeys,
                 Next::Deny(refusal) => refusal,
             };
-            host::send(&state.gate.answer(refusal, one.request_id.as_deref()));
+            let request_id = headers.as_ref().and_then(|headers| headers.first("x-request-id"));
+            host::send(&state.gate.answer(refusal, request_id));
         }
         if host::act_on(self.id).is_err() {
             host::log(LogLevel::Error, "oidc filter: could not return to the root context");

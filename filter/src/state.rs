@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use authn::{Admission, Ask, Backend, Changes, Check, ConfigError, Denied, Gate, Host, PureRust, Refusal, Worker};
+use authn::{Ask, Backend, Changes, ConfigError, Denied, Gate, Headers, Host, PureRust, Refusal, Verdict, Worker};
 
 use proxy_wasm::types::LogLevel;
 
 use crate::fetching::Fetching;
-use crate::host::{self, Headers};
+use crate::host;
 use crate::metrics::Metrics;
 
 /// More paused requests than this are refused: they hold memory, and a caller can make them.
@@ -31,16 +31,16 @@ pub(crate) struct State {
 
 /// A paused request.
 pub(crate) struct Waiting {
-    pub(crate) check: Check,
-    pub(crate) request_id: Option<Vec<u8>>,
+    /// Its headers, so that it can be judged again.
+    map: Vec<u8>,
     /// The providers whose keys it waits for.
     providers: Vec<usize>,
     until: u64,
 }
 
 /// How a request goes on.
-pub(crate) enum Next {
-    Continue(Changes),
+pub(crate) enum Next<'g> {
+    Continue(Changes<'g>),
     Wait,
     Deny(Refusal),
 }
@@ -51,67 +51,31 @@ impl State {
         Ok(Self { gate, worker, metrics: Metrics::define(), fetching: Fetching::default(), waiting: BTreeMap::new() })
     }
 
-    /// Decides about a request; one that lacks a key may wait for it.
-    pub(crate) fn decide(&mut self, id: u32, headers: &Headers) -> Next {
-        let check = match self.gate.admit(headers) {
-            Ok(Admission::Public) => {
-                self.metrics.public();
-                return Next::Continue(Changes::default());
+    /// Decides about a request; one that lacks a key may wait for it, and then its headers are kept.
+    pub(crate) fn decide(&mut self, id: u32, headers: &Headers<'_>, map: &[u8]) -> Next<'_> {
+        let now = host::millis(host::now());
+        match self.gate.judge(headers, &mut self.worker, now) {
+            Ok(verdict) => self.metrics.passed(verdict, self.gate.shadow),
+            Err(denied) => {
+                let may_wait = !self.gate.shadow && self.waiting.len() < MOST_WAITING;
+                let providers = if may_wait { ask(&mut self.worker, &denied, now) } else { Vec::new() };
+                if providers.is_empty() {
+                    return self.metrics.deny(denied.refusal, self.gate.shadow);
+                }
+                self.metrics.waited();
+                let until = now.saturating_add(LONGEST_WAIT);
+                self.waiting.insert(id, Waiting { map: map.to_vec(), providers, until });
+                Next::Wait
             }
-            Ok(Admission::Check(check)) => check,
-            Err(refusal) => return self.deny(refusal),
-        };
-        match self.evaluate(&check) {
-            Ok(changes) => self.allow(changes),
-            Err(denied) if self.gate.shadow => self.deny(denied.refusal),
-            Err(denied) => self.wait_or_deny(id, check, headers, &denied),
         }
     }
 
     /// Decides again about a request that waited.
-    pub(crate) fn decide_again(&mut self, check: &Check) -> Next {
-        match self.evaluate(check) {
-            Ok(changes) => self.allow(changes),
-            Err(denied) => self.deny(denied.refusal),
+    pub(crate) fn decide_again(&mut self, headers: &Headers<'_>) -> Next<'_> {
+        match self.gate.judge(headers, &mut self.worker, host::millis(host::now())) {
+            Ok(verdict) => self.metrics.passed(verdict, self.gate.shadow),
+            Err(denied) => self.metrics.deny(denied.refusal, self.gate.shadow),
         }
-    }
-
-    fn evaluate(&mut self, check: &Check) -> Result<Changes, Denied> {
-        self.gate.judge(check, &mut self.worker, host::millis(host::now()))
-    }
-
-    /// In shadow mode the upstream is told nothing.
-    fn allow(&self, changes: Changes) -> Next {
-        self.metrics.allowed();
-        Next::Continue(if self.gate.shadow { Changes::default() } else { changes })
-    }
-
-    /// In shadow mode a refusal is counted and the request passes.
-    fn deny(&self, refusal: Refusal) -> Next {
-        self.metrics.denied(refusal, self.gate.shadow);
-        if self.gate.shadow { Next::Continue(Changes::default()) } else { Next::Deny(refusal) }
-    }
-
-    fn wait_or_deny(&mut self, id: u32, check: Check, headers: &Headers, denied: &Denied) -> Next {
-        if self.waiting.len() >= MOST_WAITING {
-            return self.deny(denied.refusal);
-        }
-        let now = host::millis(host::now());
-        let mut providers = Vec::new();
-        for (provider, key_id) in &denied.lacking {
-            if let Some(source) = self.worker.sources.get_mut(*provider)
-                && source.ask(key_id.as_deref(), now) == Ask::Wait
-            {
-                providers.push(*provider);
-            }
-        }
-        if providers.is_empty() {
-            return self.deny(denied.refusal);
-        }
-        let request_id = host::header(headers, "x-request-id").map(<[u8]>::to_vec);
-        self.metrics.waited();
-        self.waiting.insert(id, Waiting { check, request_id, providers, until: now.saturating_add(LONGEST_WAIT) });
-        Next::Wait
     }
 
     /// A stream has gone, waiting or not.
@@ -139,6 +103,46 @@ impl State {
 
     fn take(&mut self, which: impl Fn(&Waiting) -> bool) -> BTreeMap<u32, Waiting> {
         self.waiting.extract_if(.., |_, waiting| which(waiting)).collect()
+    }
+}
+
+/// Asks for the keys that were lacking. Gives the providers that may have them soon.
+fn ask(worker: &mut Worker, denied: &Denied, now: u64) -> Vec<usize> {
+    let mut providers = Vec::new();
+    for (provider, key_id) in &denied.lacking {
+        if let Some(source) = worker.sources.get_mut(*provider)
+            && source.ask(key_id.as_deref(), now) == Ask::Wait
+        {
+            providers.push(*provider);
+        }
+    }
+    providers
+}
+
+impl Waiting {
+    /// Its headers.
+    pub(crate) fn headers(&self) -> Option<Headers<'_>> {
+        Headers::from_map(&self.map)
+    }
+}
+
+impl Metrics {
+    /// In shadow mode the upstream is told nothing.
+    fn passed<'g>(&self, verdict: Verdict<'g>, shadow: bool) -> Next<'g> {
+        match verdict {
+            Verdict::Public => self.public(),
+            Verdict::Verified(_) => self.allowed(),
+        }
+        Next::Continue(match verdict {
+            Verdict::Verified(changes) if !shadow => changes,
+            _ => Changes::default(),
+        })
+    }
+
+    /// In shadow mode a refusal is counted and the request passes.
+    fn deny<'g>(&self, refusal: Refusal, shadow: bool) -> Next<'g> {
+        self.denied(refusal, shadow);
+        if shadow { Next::Continue(Changes::default()) } else { Next::Deny(refusal) }
     }
 }
 

@@ -1,10 +1,10 @@
 //! One request.
 
-use authn::{Answer, Refusal};
+use authn::{Answer, Headers, Refusal};
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, LogLevel};
 
-use crate::host::{self, Headers};
+use crate::host;
 use crate::root::AT_ONCE;
 use crate::state::{Next, Shared};
 
@@ -19,17 +19,24 @@ impl Stream {
         Self { id, root_id, shared }
     }
 
-    fn decide(&self, headers: &Headers) -> Next {
+    /// Removes what only the filter may say, decides, and does what was decided.
+    fn handle(&self, map: &[u8]) -> Result<Action, (Refusal, Answer)> {
+        let headers = Headers::from_map(map).ok_or_else(|| bare(Refusal::Malformed))?;
         let mut shared = self.shared.borrow_mut();
-        let Some(state) = shared.as_mut() else {
-            return Next::Deny(Refusal::NoKeys);
-        };
-        for name in state.gate.forged_headers(headers) {
-            if host::remove_request_header(name).is_err() {
-                return Next::Deny(Refusal::Ambiguous);
+        let state = shared.as_mut().ok_or_else(|| bare(Refusal::NoKeys))?;
+        let forged = state.gate.forged_headers(&headers);
+        let removed = forged.into_iter().all(|name| host::remove_request_header(name).is_ok());
+        let next = if removed { state.decide(self.id, &headers, map) } else { Next::Deny(Refusal::Ambiguous) };
+        let refusal = match next {
+            Next::Continue(changes) if host::apply(&changes).is_ok() => return Ok(Action::Continue),
+            Next::Continue(_) => Refusal::NoKeys,
+            Next::Wait => {
+                self.hurry();
+                return Ok(Action::Pause);
             }
-        }
-        state.decide(self.id, headers)
+            Next::Deny(refusal) => refusal,
+        };
+        Err((refusal, state.gate.answer(refusal, headers.first("x-request-id"))))
     }
 
     /// Has the root context look for due fetches in the next turn of the event loop: a fetch must be its own, or
@@ -48,27 +55,21 @@ impl Context for Stream {}
 
 impl HttpContext for Stream {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
-        let Ok(headers) = host::request_headers() else {
-            host::send(&Answer::to(Refusal::Malformed, None));
-            return Action::Pause;
+        let handled = match host::request_headers() {
+            Some(map) => self.handle(&map),
+            None => Err(bare(Refusal::Malformed)),
         };
-        let refusal = match self.decide(&headers) {
-            Next::Continue(changes) if host::apply(&changes).is_ok() => return Action::Continue,
-            Next::Continue(_) => Refusal::NoKeys,
-            Next::Wait => {
-                self.hurry();
-                return Action::Pause;
-            }
-            Next::Deny(refusal) => refusal,
-        };
-        host::log(LogLevel::Debug, &format!("oidc filter: refused: {}", refusal.code()));
-        let request_id = host::header(&headers, "x-request-id");
-        match self.shared.borrow().as_ref() {
-            Some(state) => host::send(&state.gate.answer(refusal, request_id)),
-            None => host::send(&Answer::to(refusal, request_id)),
-        }
-        Action::Pause
+        handled.unwrap_or_else(|(refusal, answer)| {
+            host::log(LogLevel::Debug, &format!("oidc filter: refused: {}", refusal.code()));
+            host::send(&answer);
+            Action::Pause
+        })
     }
+}
+
+/// A refusal without anything known of gate or request.
+fn bare(refusal: Refusal) -> (Refusal, Answer) {
+    (refusal, Answer::to(refusal, None))
 }
 
 impl Drop for Stream {

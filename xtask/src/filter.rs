@@ -11,23 +11,42 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::command::{cargo, exists, output, program, run};
-use crate::debian;
 use crate::progress::{say, step};
 use crate::workspace::Workspace;
+use crate::{debian, exports};
 
 /// A proxy-wasm module of the workspace.
 pub(crate) struct Module {
     package: &'static str,
     /// Where it is left, relative to the checkout.
     pub(crate) path: &'static str,
+    /// The host's calls that it takes; all that the SDK knows when there are none.
+    takes: &'static [&'static str],
 }
 
+/// What the filter does something on. The SDK exports every callback there is, and the host calls each that is
+/// exported, which costs more than the filter's own work on some.
+const TAKEN: [&str; 10] = [
+    "_initialize",
+    "memory",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    "proxy_on_delete",
+    "proxy_on_http_call_response",
+    "proxy_on_memory_allocate",
+    "proxy_on_request_headers",
+    "proxy_on_tick",
+];
+
 /// The filter. Tools outside the project rely on its place.
-pub(crate) const FILTER: Module = Module { package: "oidc-filter", path: "target/filter/oidc_filter.wasm" };
+pub(crate) const FILTER: Module =
+    Module { package: "oidc-filter", path: "target/filter/oidc_filter.wasm", takes: &TAKEN };
 /// The module that judges signatures inside Envoy, for the tests.
-pub(crate) const JUDGE: Module = Module { package: "signature-judge", path: "target/tests/signature_judge.wasm" };
+pub(crate) const JUDGE: Module =
+    Module { package: "signature-judge", path: "target/tests/signature_judge.wasm", takes: &[] };
 /// The module that does nothing, for the benchmark.
-pub(crate) const EMPTY: Module = Module { package: "empty-filter", path: "target/bench/empty_filter.wasm" };
+pub(crate) const EMPTY: Module = Module { package: "empty-filter", path: "target/bench/empty_filter.wasm", takes: &[] };
 const TARGET: &str = "wasm32-wasip1";
 const PACKAGES: [&str; 5] = ["rustc-web", "cargo-web", "rust-web-src", "lld-22", "wasi-libc"];
 const HOW_TO: &str = "the filter needs Rust's wasm32-wasip1 target; install it with: rustup target add wasm32-wasip1";
@@ -46,7 +65,7 @@ pub(crate) fn build(workspace: &Workspace, module: &Module) -> Result<PathBuf> {
         with_debian(workspace, package)?
     };
     let path = workspace.root.join(module.path);
-    put_in_place(&built, &path)?;
+    put_in_place(&built, &path, module.takes)?;
     let kilobytes = fs::metadata(&path)?.len() / 1000;
     say(&format!("{package}: {kilobytes} kB"));
     Ok(path)
@@ -126,11 +145,12 @@ fn module_in(target: &Path, package: &str) -> PathBuf {
     target.join(TARGET).join("release").join(format!("{}.wasm", package.replace('-', "_")))
 }
 
-/// Copies beside and renames, so that an Envoy that reads the module never sees half of it.
-fn put_in_place(built: &Path, module: &Path) -> Result<()> {
+/// Writes beside and renames, so that an Envoy that reads the module never sees half of it.
+fn put_in_place(built: &Path, module: &Path, takes: &[&str]) -> Result<()> {
     let directory = module.parent().context("the module lies in a directory")?;
     fs::create_dir_all(directory)?;
     let beside = module.with_extension("new");
-    fs::copy(built, &beside).with_context(|| format!("no module at {}", built.display()))?;
+    let bytes = fs::read(built).with_context(|| format!("no module at {}", built.display()))?;
+    fs::write(&beside, if takes.is_empty() { bytes } else { exports::keep(&bytes, takes)? })?;
     fs::rename(&beside, module).with_context(|| format!("could not write {}", module.display()))
 }

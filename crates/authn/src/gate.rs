@@ -1,32 +1,37 @@
 //! The decision about one request: a configured [`Gate`] is given what the request brings and says what to do.
 
-use std::cell::RefCell;
+mod evaluation;
+
+use std::collections::HashMap;
 use std::rc::Rc;
 
+use self::evaluation::Evaluation;
 use crate::answer::Answer;
 use crate::config::{Config, ConfigError};
+use crate::headers::Headers;
 use crate::hygiene::OwnedHeaders;
 use crate::keys::KeySource;
-use crate::memory::{Known, Memory, Statement};
+use crate::memory::{Known, Memory};
 use crate::path::Path;
-use crate::places::{Found, Place, take_out};
+use crate::places::{Place, Places, take_out};
 use crate::provider::{Defaults, Provider};
 use crate::refusal::Refusal;
 use crate::requirement::Requirement;
 use crate::rules::Rule;
 use crate::signature::Backend;
 use crate::statement::{Identity, Set};
-use crate::token::UnverifiedToken;
-use crate::verify::{VerifiedClaims, check_audience, is_expired};
-
-/// Request headers as the host gives them, pseudo-headers among them.
-type Headers = [(String, Vec<u8>)];
 
 /// Everything that decides, built once from a configuration.
 #[expect(clippy::struct_excessive_bools, reason = "switches of a configuration")]
 pub struct Gate {
     providers: Vec<Provider>,
-    rules: Vec<Rule>,
+    /// The providers of each issuer.
+    by_issuer: HashMap<Rc<str>, Vec<usize>>,
+    /// For each provider, the first that looks for tokens in the same places: what one finds, all of them find.
+    finders: Vec<usize>,
+    rules: Vec<(Rule, Vec<Finder>)>,
+    /// Whether any rule asks for claims.
+    keeps_claims: bool,
     owned: OwnedHeaders,
     identity: Option<Identity>,
     bypass_cors_preflight: bool,
@@ -47,33 +52,32 @@ pub struct Worker {
     pub backend: Box<dyn Backend>,
 }
 
-/// What becomes of a request before any token is looked at.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Admission {
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Verdict<'g> {
     /// It needs no token.
     Public,
-    /// Its tokens must be judged.
-    Check(Check),
-}
-
-/// The tokens of a request, taken from its headers so that it can be judged again when new keys have come.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Check {
-    rule: usize,
-    found: Vec<(usize, Result<Found, Refusal>)>,
-    remove: Vec<String>,
-    set: Set,
+    /// What it must bring holds.
+    Verified(Changes<'g>),
 }
 
 /// How a verified request goes on.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub struct Changes<'g> {
     /// Headers to remove.
-    pub remove: Vec<String>,
+    pub remove: Vec<&'g str>,
     /// Headers to set, each replacing all of its name.
-    pub set: Vec<Rc<Set>>,
+    pub set: Set<'g>,
     /// Whether the route must be chosen again.
     pub clear_route_cache: bool,
+}
+
+/// A provider that looks for the token of all that look in the same places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Finder {
+    provider: usize,
+    /// Whether the upstream does not get the token, whether it holds or not: one of them says so.
+    empties: bool,
 }
 
 /// A refusal, and the keys that might lift it.
@@ -112,13 +116,23 @@ impl Gate {
             Some(from) => Requirement::new(&format!("requirement_map.{name}"), from, &names),
             None => Err(ConfigError::new(at, format!("requirement_map has no {name:?}"))),
         };
+        let finders: Vec<usize> = providers.iter().map(|one| finder(&providers, &one.places)).collect();
         let rules = config.rules.into_iter().enumerate();
         let rules = rules.map(|(index, from)| Rule::new(&format!("rules[{index}]"), from, &names, &by_name));
-        let rules = rules.collect::<Result<Vec<_>, _>>()?;
+        let rules = rules
+            .map(|rule| rule.map(|rule| with_finders(rule, &providers, &finders)))
+            .collect::<Result<Vec<_>, _>>()?;
         let identity = config.identity.map(|identity| Identity::new(identity, &environment)).transpose()?;
+        let mut by_issuer = HashMap::<Rc<str>, Vec<usize>>::new();
+        for (index, provider) in providers.iter().enumerate() {
+            by_issuer.entry(Rc::clone(&provider.expected.issuer)).or_default().push(index);
+        }
         Ok(Self {
             owned: owned_headers(&providers, identity.as_ref())?,
             providers,
+            by_issuer,
+            finders,
+            keeps_claims: rules.iter().any(|(rule, _)| rule.asks_for_claims()),
             rules,
             identity,
             bypass_cors_preflight: config.bypass_cors_preflight,
@@ -140,7 +154,7 @@ impl Gate {
     }
 
     /// Names of client-supplied headers that must go before anything else happens, on every route.
-    pub fn forged_headers<'h>(&self, headers: &'h Headers) -> Vec<&'h str> {
+    pub fn forged_headers<'h>(&self, headers: &Headers<'h>) -> Vec<&'h str> {
         self.owned.forged(headers)
     }
 
@@ -150,142 +164,101 @@ impl Gate {
         if self.strip_failure_response { answer.stripped() } else { answer }
     }
 
-    /// Finds the rule for a request, and the tokens that it brings.
-    pub fn admit(&self, headers: &Headers) -> Result<Admission, Refusal> {
+    /// Judges a request at `now` (milliseconds since the Unix epoch) with the keys that there are.
+    pub fn judge(&self, headers: &Headers<'_>, worker: &mut Worker, now: u64) -> Result<Verdict<'_>, Denied> {
         if self.bypass_cors_preflight && is_cors_preflight(headers) {
-            return Ok(Admission::Public);
+            return Ok(Verdict::Public);
         }
-        let path = header(headers, ":path").and_then(Path::parse).ok_or(Refusal::NoRule)?;
-        let position = self.rules.iter().position(|rule| rule.applies(&path)).ok_or(Refusal::NoRule)?;
-        let rule = self.rules.get(position).ok_or(Refusal::NoRule)?;
-        if path.raw != path.normalised && self.is_other_by_name(&path, rule) {
-            return Err(Refusal::NoRule);
-        }
+        let (rule, finders) = self.rule(headers)?;
         if rule.requirement.is_nothing() {
-            return Ok(Admission::Public);
+            return Ok(Verdict::Public);
         }
-        if headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization")).count() > 1 {
-            return Err(Refusal::Ambiguous);
+        if headers.all("authorization").nth(1).is_some() {
+            return Err(Refusal::Ambiguous.into());
         }
-        let wanted = rule.requirement.providers(self.providers.len()).into_iter();
-        let found: Vec<_> = wanted
-            .filter_map(|index| self.providers.get(index).map(|provider| (index, provider.places.find(headers))))
-            .collect();
-        let (remove, set) = take_out(&self.places_to_empty(&found), headers);
-        Ok(Admission::Check(Check { rule: position, found, remove, set }))
+        let places = finders.iter().filter_map(|finder| self.providers.get(finder.provider));
+        let found: Vec<_> = places.map(|provider| provider.places.find(headers)).collect();
+        let mut evaluation = Evaluation::new(self, worker, finders, &found, now);
+        let verified = match rule.requirement.evaluate(self.providers.len(), &mut evaluation) {
+            Ok(verified) => verified,
+            Err(refusal) => return Err(Denied { refusal, lacking: evaluation.lacking }),
+        };
+        rule.check(verified.first().and_then(|(_, known)| known.claims.as_deref()))?;
+        let emptied = finders.iter().zip(&found).filter(|(finder, _)| finder.empties);
+        let emptied = emptied.filter_map(|(_, found)| Some(found.as_ref().ok()?.place));
+        let mut changes = Changes::without(emptied, headers);
+        for (position, (index, known)) in verified.iter().enumerate() {
+            let provider = self.providers.get(*index).ok_or(Refusal::NoRule)?;
+            changes.add_claims(provider, known)?;
+            // The first token is the caller's; others only add claims.
+            if position == 0
+                && let Some(identity) = &self.identity
+            {
+                let token = evaluation.token(*index)?;
+                identity.state(&provider.expected.issuer, known, token, now / 1000, &mut changes.set)?;
+            }
+        }
+        Ok(Verdict::Verified(changes))
+    }
+
+    fn rule(&self, headers: &Headers<'_>) -> Result<&(Rule, Vec<Finder>), Refusal> {
+        let path = headers.first(":path").and_then(Path::parse).ok_or(Refusal::NoRule)?;
+        let found = self.rules.iter().find(|(rule, _)| rule.applies(&path)).ok_or(Refusal::NoRule)?;
+        let other = path.raw != path.normalised && self.is_other_by_name(&path, &found.0);
+        if other { Err(Refusal::NoRule) } else { Ok(found) }
     }
 
     /// Whether the path as it came is under another rule that asks for something else: `/%70ublic` is, where `/` asks
     /// for a token and `/public` does not. Who is to say which of the two the upstream sees?
-    fn is_other_by_name(&self, path: &Path, rule: &Rule) -> bool {
-        let other = self.rules.iter().find(|rule| rule.names(path)).map(|other| &other.requirement);
+    fn is_other_by_name(&self, path: &Path<'_>, rule: &Rule) -> bool {
+        let other = self.rules.iter().find(|(rule, _)| rule.names(path)).map(|(other, _)| &other.requirement);
         other.is_some_and(|other| !other.is_nothing() && *other != rule.requirement)
-    }
-
-    /// The places whose tokens the upstream does not get, whether they hold or not.
-    fn places_to_empty<'f>(&self, found: &'f [(usize, Result<Found, Refusal>)]) -> Vec<&'f Place> {
-        let mut places: Vec<&Place> = Vec::new();
-        for (index, found) in found {
-            if let (Ok(found), Some(false)) = (found, self.providers.get(*index).map(|provider| provider.forward))
-                && !places.contains(&&found.place)
-            {
-                places.push(&found.place);
-            }
-        }
-        places
-    }
-
-    /// Judges a request's tokens at `now` (milliseconds since the Unix epoch) with the keys that there are.
-    pub fn judge(&self, check: &Check, worker: &mut Worker, now: u64) -> Result<Changes, Denied> {
-        let rule = self.rules.get(check.rule).ok_or(Refusal::NoRule)?;
-        let lacking = RefCell::new(Vec::new());
-        let mut judge = |index: usize, audiences: Option<&[String]>| {
-            let found = check.found.iter().find(|(provider, _)| *provider == index).map(|(_, found)| found);
-            let found = found.ok_or(Refusal::Missing)?.as_ref().map_err(|refusal| *refusal)?;
-            let judged = self.judge_token(index, &found.token, audiences, worker, now);
-            judged.map_err(|(refusal, key_id)| {
-                if matches!(refusal, Refusal::UnknownKey | Refusal::NoKeys) {
-                    lacking.borrow_mut().push((index, key_id));
-                }
-                refusal
-            })
-        };
-        let evaluated = rule.requirement.evaluate(self.providers.len(), &mut judge);
-        let verified = evaluated.map_err(|refusal| Denied { refusal, lacking: lacking.take() })?;
-        rule.check(verified.first().map(|(_, known)| &known.verified.claims))?;
-        Ok(self.changes(check, &verified, now / 1000)?)
-    }
-
-    fn judge_token(
-        &self,
-        index: usize,
-        token: &str,
-        audiences: Option<&[String]>,
-        worker: &mut Worker,
-        now: u64,
-    ) -> Result<Rc<Known>, (Refusal, Option<String>)> {
-        let plain = |refusal| (refusal, None);
-        let provider = self.providers.get(index).ok_or(plain(Refusal::NoRule))?;
-        let Worker { sources, memory, backend } = worker;
-        let source = sources.get(index).ok_or(plain(Refusal::NoKeys))?;
-        let (expected, seconds, keys) = (&provider.expected, now / 1000, source.keys(now));
-        let audiences = audiences.unwrap_or(&expected.audiences);
-        let expired = |verified: &VerifiedClaims| is_expired(verified.expires_at, expected.leeway, seconds);
-        if keys.is_some()
-            && let Some(recalled) = memory.recall(index, token, source.epoch(), expired)
-        {
-            let known = recalled.map_err(plain)?;
-            check_audience(&known.verified.claims, audiences).map_err(plain)?;
-            return Ok(known);
-        }
-        let parsed = UnverifiedToken::parse(token).map_err(plain)?;
-        let key_id = parsed.claimed_key_id().map(str::to_owned);
-        let verified =
-            parsed.verify(keys, &**backend, expected, audiences, seconds).map_err(|refusal| (refusal, key_id))?;
-        let known = Known::new(verified);
-        memory.remember(index, token, source.epoch(), &known);
-        Ok(known)
-    }
-
-    fn changes(&self, check: &Check, verified: &[(usize, Rc<Known>)], now: u64) -> Result<Changes, Refusal> {
-        let mut changes = Changes { remove: check.remove.clone(), ..Changes::default() };
-        if !check.set.is_empty() {
-            changes.set.push(Rc::new(check.set.clone()));
-        }
-        for (position, (index, known)) in verified.iter().enumerate() {
-            let provider = self.providers.get(*index).ok_or(Refusal::NoRule)?;
-            changes.clear_route_cache |= provider.clear_route_cache && provider.claims.any();
-            // The first token is the caller's; others only add claims.
-            let identity = if position == 0 { self.identity.as_ref() } else { None };
-            changes.set.push(state(provider, identity, known, now)?);
-        }
-        Ok(changes)
     }
 }
 
-/// What the upstream is told about a token; kept with the token until half of the assertion's life is over.
-fn state(provider: &Provider, identity: Option<&Identity>, known: &Known, now: u64) -> Result<Rc<Set>, Refusal> {
-    if identity.is_some()
-        && let Some(statement) = known.statement.borrow().as_ref()
-        && now < statement.renew_at
-    {
-        return Ok(Rc::clone(&statement.set));
+impl<'g> Changes<'g> {
+    /// Takes the tokens out of these places.
+    fn without(places: impl Iterator<Item = &'g Place>, headers: &Headers<'_>) -> Self {
+        let mut distinct: Vec<&Place> = Vec::new();
+        for place in places {
+            if !distinct.contains(&place) {
+                distinct.push(place);
+            }
+        }
+        let (remove, set) = take_out(&distinct, headers);
+        Self { remove, set: set.into_iter().map(|(name, value)| (name, value.into())).collect(), ..Self::default() }
     }
-    let mut set = Set::new();
-    provider.claims.state(&known.verified, &mut set)?;
-    let Some(identity) = identity else {
-        return Ok(Rc::new(set));
-    };
-    identity.state(&known.verified, now, &mut set)?;
-    let set = Rc::new(set);
-    let renew_at = identity.renew_at(now);
-    known.statement.replace(Some(Statement { set: Rc::clone(&set), renew_at }));
-    Ok(set)
+
+    fn add_claims(&mut self, provider: &'g Provider, known: &Known) -> Result<(), Refusal> {
+        self.clear_route_cache |= provider.clear_route_cache && provider.claims.any();
+        let values = known.stated.as_ref().map_err(|refusal| *refusal)?;
+        let stated = provider.claims.header_names().zip(values);
+        self.set.extend(stated.filter_map(|(name, value)| Some((name, Rc::clone(value.as_ref()?)))));
+        Ok(())
+    }
+}
+
+/// The first provider with these places.
+fn finder(providers: &[Provider], places: &Places) -> usize {
+    providers.iter().position(|one| one.places == *places).unwrap_or_default()
+}
+
+/// Who finds the tokens that a rule is about, each once.
+fn with_finders(rule: Rule, providers: &[Provider], finders: &[usize]) -> (Rule, Vec<Finder>) {
+    let mut wanted: Vec<Finder> = Vec::new();
+    for index in rule.requirement.providers(providers.len()) {
+        let (Some(provider), Some(finder)) = (providers.get(index), finders.get(index)) else { continue };
+        match wanted.iter_mut().find(|one| one.provider == *finder) {
+            Some(one) => one.empties |= !provider.forward,
+            None => wanted.push(Finder { provider: *finder, empties: !provider.forward }),
+        }
+    }
+    (rule, wanted)
 }
 
 fn owned_headers(providers: &[Provider], identity: Option<&Identity>) -> Result<OwnedHeaders, ConfigError> {
     let mine = identity.into_iter().flat_map(Identity::header_names);
-    let mine: Vec<String> = mine.map(|name| name.to_ascii_lowercase()).collect();
+    let mine: Vec<String> = mine.map(str::to_ascii_lowercase).collect();
     for (index, name) in mine.iter().enumerate() {
         if mine.iter().skip(index.saturating_add(1)).any(|other| other == name) {
             return Err(ConfigError::new("identity", format!("two of its headers are named {name}")));
@@ -298,17 +271,14 @@ fn owned_headers(providers: &[Provider], identity: Option<&Identity>) -> Result<
             return Err(ConfigError::new(at, format!("{name} is a header of the identity block")));
         }
     }
-    Ok(OwnedHeaders::new(mine.into_iter().chain(providers.iter().flat_map(|one| one.claims.header_names()))))
-}
-
-fn header<'h>(headers: &'h Headers, name: &str) -> Option<&'h [u8]> {
-    headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+    let claimed = providers.iter().flat_map(|one| one.claims.header_names()).map(str::to_owned);
+    Ok(OwnedHeaders::new(mine.into_iter().chain(claimed)))
 }
 
 /// The Fetch standard, "CORS-preflight request": it never carries credentials.
-fn is_cors_preflight(headers: &Headers) -> bool {
-    let given = |name: &str| header(headers, name).is_some_and(|value| !value.is_empty());
-    header(headers, ":method") == Some(b"OPTIONS") && given("origin") && given("access-control-request-method")
+fn is_cors_preflight(headers: &Headers<'_>) -> bool {
+    let given = |name: &str| headers.first(name).is_some_and(|value| !value.is_empty());
+    headers.first(":method") == Some(b"OPTIONS") && given("origin") && given("access-control-request-method")
 }
 
 #[cfg(test)]

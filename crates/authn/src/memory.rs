@@ -6,15 +6,15 @@ use std::num::NonZeroUsize;
 use std::rc::Rc;
 
 use lru::LruCache;
+use serde_json::{Map, Value};
 
+use crate::keys::KeySource;
 use crate::provider::Provider;
 use crate::refusal::Refusal;
-use crate::statement::Set;
-use crate::verify::VerifiedClaims;
 
-/// The verified tokens of one worker, by provider.
+/// The verified tokens of one worker: as many as all providers together may have, the least recently used going first.
 pub struct Memory {
-    caches: Vec<Option<LruCache<Box<str>, Entry>>>,
+    tokens: Option<LruCache<Box<str>, Entry>>,
     hits: i64,
     misses: i64,
 }
@@ -25,63 +25,67 @@ struct Entry {
     epoch: u64,
 }
 
-/// A verified token, and what the upstream was last told about it.
+/// What is kept of a verified token: enough to judge it again and to say again who called. The claims themselves stand
+/// in the token.
 pub(crate) struct Known {
-    pub(crate) verified: VerifiedClaims,
-    pub(crate) statement: RefCell<Option<Statement>>,
+    /// Whose token it is.
+    pub(crate) provider: usize,
+    /// Unix seconds.
+    pub(crate) expires_at: u64,
+    /// `aud`.
+    pub(crate) audiences: Box<[Box<str>]>,
+    pub(crate) subject: Rc<str>,
+    /// The name to show.
+    pub(crate) name: Rc<str>,
+    /// Whether issuer, subject and name can be headers.
+    pub(crate) sayable: bool,
+    /// A value for each header that the provider's claims are stated in, or why they can't be.
+    pub(crate) stated: Result<Box<[Option<Rc<str>>]>, Refusal>,
+    /// All claims, when a rule asks for some.
+    pub(crate) claims: Option<Box<Map<String, Value>>>,
+    pub(crate) assertion: RefCell<Option<Assertion>>,
 }
 
-/// What the upstream is told, until it has to be signed anew.
+/// A signed assertion, until it has to be signed anew.
 #[derive(Clone)]
-pub(crate) struct Statement {
-    pub(crate) set: Rc<Set>,
+pub(crate) struct Assertion {
+    pub(crate) text: Rc<str>,
     /// Unix seconds.
     pub(crate) renew_at: u64,
-}
-
-impl Known {
-    pub(crate) fn new(verified: VerifiedClaims) -> Rc<Self> {
-        Rc::new(Self { verified, statement: RefCell::new(None) })
-    }
 }
 
 impl Memory {
     /// An empty memory for these providers.
     pub fn new(providers: &[Provider]) -> Self {
-        let cache = |provider: &Provider| NonZeroUsize::new(provider.remembered).map(LruCache::new);
-        Self { caches: providers.iter().map(cache).collect(), hits: 0, misses: 0 }
-    }
-
-    /// The token, if it was verified with the keys of this epoch. One that has expired is forgotten and refused.
-    pub(crate) fn recall(
-        &mut self,
-        provider: usize,
-        token: &str,
-        epoch: u64,
-        expired: impl Fn(&VerifiedClaims) -> bool,
-    ) -> Option<Result<Rc<Known>, Refusal>> {
-        let cache = self.caches.get_mut(provider)?.as_mut()?;
-        let Some(entry) = cache.get(token) else {
-            self.misses = self.misses.saturating_add(1);
-            return None;
+        let all = providers.iter().fold(0, |sum: usize, provider| sum.saturating_add(provider.remembered));
+        // Grows with what is in it.
+        let cache = |most| {
+            let mut cache = LruCache::unbounded();
+            cache.resize(most);
+            cache
         };
-        if entry.epoch != epoch {
-            cache.pop(token);
-            self.misses = self.misses.saturating_add(1);
-            return None;
-        }
-        self.hits = self.hits.saturating_add(1);
-        if expired(&entry.known.verified) {
-            cache.pop(token);
-            return Some(Err(Refusal::Expired));
-        }
-        Some(Ok(Rc::clone(&entry.known)))
+        Self { tokens: NonZeroUsize::new(all).map(cache), hits: 0, misses: 0 }
     }
 
-    pub(crate) fn remember(&mut self, provider: usize, token: &str, epoch: u64, known: &Rc<Known>) {
-        if let Some(Some(cache)) = self.caches.get_mut(provider) {
-            cache.put(token.into(), Entry { known: Rc::clone(known), epoch });
+    /// What is known of the token, if it was verified with the keys that its provider has now.
+    pub(crate) fn recall(&mut self, token: &str, sources: &[KeySource]) -> Option<Rc<Known>> {
+        let tokens = self.tokens.as_mut()?;
+        let known = tokens
+            .get(token)
+            .filter(|entry| sources.get(entry.known.provider).is_some_and(|source| source.epoch() == entry.epoch));
+        let counter = if known.is_some() { &mut self.hits } else { &mut self.misses };
+        *counter = counter.saturating_add(1);
+        known.map(|entry| Rc::clone(&entry.known))
+    }
+
+    pub(crate) fn remember(&mut self, token: &str, epoch: u64, known: &Rc<Known>) {
+        if let Some(tokens) = &mut self.tokens {
+            tokens.put(token.into(), Entry { known: Rc::clone(known), epoch });
         }
+    }
+
+    pub(crate) fn forget(&mut self, token: &str) {
+        self.tokens.as_mut().and_then(|tokens| tokens.pop(token));
     }
 
     /// How many look-ups found a token and how many did not, since the last call.
@@ -91,11 +95,28 @@ impl Memory {
 
     /// How many tokens are remembered.
     pub fn len(&self) -> usize {
-        self.caches.iter().flatten().map(LruCache::len).sum()
+        self.tokens.as_ref().map_or(0, LruCache::len)
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+impl Known {
+    pub(crate) fn of_nobody(provider: usize) -> Rc<Self> {
+        Rc::new(Self {
+            provider,
+            expires_at: 0,
+            audiences: Box::default(),
+            subject: "s".into(),
+            name: "s".into(),
+            sayable: true,
+            stated: Ok(Box::default()),
+            claims: None,
+            assertion: RefCell::default(),
+        })
     }
 }

@@ -1,22 +1,31 @@
 //! What a request's path means, whichever way the upstream may read it.
 
+use std::borrow::Cow;
+
 /// A path without its query, in the form in which rules compare it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Path {
+pub(crate) struct Path<'p> {
     /// As it came.
-    pub(crate) raw: String,
+    pub(crate) raw: &'p str,
     /// Percent-encoding undone once, dot segments resolved, slashes merged.
-    pub(crate) normalised: String,
+    pub(crate) normalised: Cow<'p, str>,
     /// Whether the path came in a form that two readers may understand differently: a dot segment, an encoded or
     /// double slash, a backslash, an encoded control character. It then never matches a rule without requirements.
     pub(crate) doubtful: bool,
 }
 
-impl Path {
+impl<'p> Path<'p> {
     /// Reads `:path`. Nothing, when it is no path at all (not UTF-8, not starting with a slash, a broken escape).
-    pub(crate) fn parse(raw: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(raw: &'p [u8]) -> Option<Self> {
         let text = std::str::from_utf8(raw).ok()?;
         let path = text.split(['?', '#']).next().unwrap_or_default();
+        if is_plain(path) {
+            return Some(Self { raw: path, normalised: Cow::Borrowed(path), doubtful: false });
+        }
+        Self::normalise(path)
+    }
+
+    fn normalise(path: &'p str) -> Option<Self> {
         let decoded = decode(path)?;
         let unified = decoded.replace('\\', "/");
         let inner = unified.strip_prefix('/')?;
@@ -31,8 +40,24 @@ impl Path {
             || decoded.contains('%')
             || path.matches('/').count() != decoded.matches('/').count()
             || inner.split('/').enumerate().any(odd_segment);
-        Some(Self { raw: path.to_owned(), normalised: resolve(inner), doubtful })
+        Some(Self { raw: path, normalised: Cow::Owned(resolve(inner)), doubtful })
     }
+}
+
+/// Whether there is but one way to read it: nothing encoded, no segment that is empty or starts with a dot, and no
+/// character with which any server does something special.
+fn is_plain(path: &str) -> bool {
+    let mut after_slash = false;
+    path.starts_with('/')
+        && path.bytes().all(|byte| {
+            let plain = match byte {
+                b'/' | b'.' => !after_slash,
+                b'-' | b'_' | b'~' | b':' | b'@' => true,
+                other => other.is_ascii_alphanumeric(),
+            };
+            after_slash = byte == b'/';
+            plain
+        })
 }
 
 /// Undoes percent-encoding once (RFC 3986 section 2.1). What is left of a `%` afterwards was encoded twice.
@@ -69,7 +94,19 @@ mod tests {
 
     fn parse(raw: &str) -> (String, bool) {
         let path = Path::parse(raw.as_bytes()).unwrap();
-        (path.normalised, path.doubtful)
+        (path.normalised.into_owned(), path.doubtful)
+    }
+
+    /// The short way and the long way agree.
+    #[test]
+    fn a_plain_path_is_one_that_normalising_leaves_alone() {
+        for raw in ["/", "/api/v1/runners", "/api/v1/runners/", "/a.b/c..d/e.", "/@a/b:c/~d_e-f"] {
+            assert!(is_plain(raw), "{raw}");
+            assert_eq!(Path::normalise(raw), Path::parse(raw.as_bytes()), "{raw}");
+        }
+        for raw in ["", "a", "//", "/a//b", "/.", "/a/./b", "/a/../b", "/.a", "/a%20", "/a;b", "/a\\b", "/a b", "/ä"] {
+            assert!(!is_plain(raw), "{raw}");
+        }
     }
 
     #[test]

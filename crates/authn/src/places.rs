@@ -1,12 +1,15 @@
 //! Where a request may carry a provider's token (RFC 6750 section 2), and how it is taken out of there.
 
+use std::borrow::Cow;
+
 use crate::config::{self, ConfigError};
+use crate::headers::Headers;
 use crate::hygiene::check_header_syntax;
 use crate::path::decode;
 use crate::refusal::Refusal;
 
 /// The places in which one provider's token may stand.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Places {
     places: Vec<Place>,
 }
@@ -27,13 +30,14 @@ pub(crate) enum Place {
 }
 
 /// A token, and where it stood.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) token: String,
-    pub(crate) place: Place,
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Found<'p, 'h> {
+    pub(crate) token: Cow<'h, str>,
+    pub(crate) place: &'p Place,
 }
 
-type Headers = [(String, Vec<u8>)];
+/// A token, or what stood in its place.
+type Token<'h> = Result<Cow<'h, str>, Refusal>;
 
 impl Places {
     pub(crate) fn new(
@@ -63,44 +67,42 @@ impl Places {
 
     /// The one token; two of them, even equal ones, are refused (RFC 6750 section 2: "Clients MUST NOT use more than
     /// one method to transmit the token in each request").
-    pub(crate) fn find(&self, headers: &Headers) -> Result<Found, Refusal> {
+    pub(crate) fn find<'h>(&self, headers: &Headers<'h>) -> Result<Found<'_, 'h>, Refusal> {
         let mut found = None;
         for place in &self.places {
-            for token in place.tokens(headers) {
-                if found.is_some() {
-                    return Err(Refusal::Ambiguous);
-                }
-                found = Some(Found { token: token?, place: place.clone() });
-            }
+            place.tokens(headers, &mut |token| match &found {
+                None => found = Some(token.map(|token| Found { token, place })),
+                Some(Ok(_)) => found = Some(Err(Refusal::Ambiguous)),
+                Some(Err(_)) => {}
+            });
         }
-        found.ok_or(Refusal::Missing)
+        found.ok_or(Refusal::Missing)?
     }
 }
 
 impl Place {
-    fn tokens(&self, headers: &Headers) -> Vec<Result<String, Refusal>> {
+    /// Shows each token that stands there.
+    fn tokens<'h>(&self, headers: &Headers<'h>, show: &mut dyn FnMut(Token<'h>)) {
         match self {
             Self::Bearer => {
-                let query = values(headers, ":path").flat_map(parameters);
-                let in_query = query.filter(|pair| pair.is_named("access_token")).map(|_| Err(Refusal::Ambiguous));
-                values(headers, "authorization").filter_map(bearer).chain(in_query).collect()
+                headers.all("authorization").filter_map(bearer).for_each(&mut *show);
+                let query = headers.all(":path").flat_map(parameters);
+                query.filter(|pair| pair.is_named("access_token")).for_each(|_| show(Err(Refusal::Ambiguous)));
             }
-            Self::Header { name, prefix } => values(headers, name).filter_map(|value| after(value, prefix)).collect(),
+            Self::Header { name, prefix } => {
+                headers.all(name).filter_map(|value| after(value, prefix)).for_each(show);
+            }
             Self::Parameter(name) => {
-                let pairs = values(headers, ":path").flat_map(parameters);
-                pairs.filter(|pair| pair.is_named(name)).map(|pair| pair.value()).collect()
+                let pairs = headers.all(":path").flat_map(parameters);
+                pairs.filter(|pair| pair.is_named(name)).for_each(|pair| show(pair.value().map(Cow::Owned)));
             }
-            Self::Cookie(name) => values(headers, "cookie")
-                .flat_map(cookies)
-                .filter(|(cookie, _)| *cookie == name.as_bytes())
-                .map(|(_, value)| Ok(text(value)?.trim_matches('"').to_owned()))
-                .collect(),
+            Self::Cookie(name) => {
+                let cookies = headers.all("cookie").flat_map(cookies);
+                let values = cookies.filter(|(cookie, _)| *cookie == name.as_bytes()).map(|(_, value)| text(value));
+                values.for_each(|value| show(value.map(|value| Cow::Borrowed(value.trim_matches('"')))));
+            }
         }
     }
-}
-
-fn values<'h>(headers: &'h Headers, name: &'h str) -> impl Iterator<Item = &'h [u8]> {
-    headers.iter().filter(move |(header, _)| header.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
 }
 
 fn text(value: &[u8]) -> Result<&str, Refusal> {
@@ -111,7 +113,7 @@ fn text(value: &[u8]) -> Result<&str, Refusal> {
 ///
 /// jwt_authn takes a token for one wherever `Bearer ` stands, and only in this spelling. What it would take for none,
 /// or for one where this filter sees none, is refused: otherwise `allow_missing` would let a bad token through.
-fn bearer(value: &[u8]) -> Option<Result<String, Refusal>> {
+fn bearer(value: &[u8]) -> Option<Token<'_>> {
     let scheme = |text: &str| text.split(' ').next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"));
     match after(value, "Bearer ") {
         None if text(value).is_ok_and(|text| text.contains(' ') && scheme(text)) => Some(Err(Refusal::Malformed)),
@@ -120,13 +122,13 @@ fn bearer(value: &[u8]) -> Option<Result<String, Refusal>> {
 }
 
 /// What follows the prefix. One that stands further behind is refused: jwt_authn would take what follows it.
-fn after(value: &[u8], prefix: &str) -> Option<Result<String, Refusal>> {
+fn after<'h>(value: &'h [u8], prefix: &str) -> Option<Token<'h>> {
     let text = match text(value) {
         Ok(text) => text,
         Err(refusal) => return Some(Err(refusal)),
     };
     match text.strip_prefix(prefix) {
-        Some(token) => Some(Ok(token.trim_matches(' ').to_owned())),
+        Some(token) => Some(Ok(Cow::Borrowed(token.trim_matches(' ')))),
         None => text.contains(prefix).then_some(Err(Refusal::Malformed)),
     }
 }
@@ -139,7 +141,7 @@ struct Pair<'q> {
 impl Pair<'_> {
     fn is_named(&self, name: &str) -> bool {
         let raw = self.raw.split('=').next().unwrap_or_default();
-        raw == name || decode(raw).is_some_and(|decoded| decoded == name)
+        raw == name || raw.contains('%') && decode(raw).is_some_and(|decoded| decoded == name)
     }
 
     fn value(&self) -> Result<String, Refusal> {
@@ -147,10 +149,10 @@ impl Pair<'_> {
     }
 }
 
-fn parameters(path: &[u8]) -> Vec<Pair<'_>> {
+fn parameters(path: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     let query = std::str::from_utf8(path).ok().and_then(|path| path.split_once('?')).map(|(_, query)| query);
     let query = query.and_then(|query| query.split('#').next()).unwrap_or_default();
-    query.split('&').filter(|raw| !raw.is_empty()).map(|raw| Pair { raw }).collect()
+    query.split('&').filter(|raw| !raw.is_empty()).map(|raw| Pair { raw })
 }
 
 /// RFC 6265 section 4.2.1, as bytes: a cookie that is no text must not hide the others. The quotes that some clients
@@ -165,41 +167,43 @@ fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// What becomes of the request's headers when the tokens in these places are taken out: names to remove, and
 /// headers to set anew.
-pub(crate) fn take_out(places: &[&Place], headers: &Headers) -> (Vec<String>, Vec<(String, String)>) {
-    let mut remove: Vec<String> = Vec::new();
+pub(crate) fn take_out<'p>(places: &[&'p Place], headers: &Headers<'_>) -> (Vec<&'p str>, Vec<(&'p str, String)>) {
+    let mut remove = Vec::new();
     let mut set = Vec::new();
     for place in places {
         match place {
-            Place::Bearer => remove.push("authorization".into()),
-            Place::Header { name, .. } => remove.push(name.clone()),
+            Place::Bearer => remove.push("authorization"),
+            Place::Header { name, .. } => remove.push(name.as_str()),
             Place::Parameter(_) | Place::Cookie(_) => {}
         }
     }
     if places.iter().any(|place| matches!(place, Place::Parameter(_))) {
-        set.extend(values(headers, ":path").next().and_then(|path| without_parameters(path, places)));
+        let path = headers.first(":path").and_then(|path| without_parameters(path, places));
+        set.extend(path.map(|path| (":path", path)));
     }
     if places.iter().any(|place| matches!(place, Place::Cookie(_))) {
         match without_cookies(headers, places) {
-            Some(rest) => set.push(("cookie".into(), rest)),
-            None => remove.push("cookie".into()),
+            Some(rest) => set.push(("cookie", rest)),
+            None => remove.push("cookie"),
         }
     }
     (remove, set)
 }
 
-fn without_parameters(path: &[u8], places: &[&Place]) -> Option<(String, String)> {
+fn without_parameters(path: &[u8], places: &[&Place]) -> Option<String> {
     let text = std::str::from_utf8(path).ok()?;
     let (before, _) = text.split_once('?')?;
     let taken =
         |pair: &Pair<'_>| places.iter().any(|place| matches!(place, Place::Parameter(name) if pair.is_named(name)));
-    let rest: Vec<&str> = parameters(path).iter().filter(|pair| !taken(pair)).map(|pair| pair.raw).collect();
+    let rest: Vec<&str> = parameters(path).filter(|pair| !taken(pair)).map(|pair| pair.raw).collect();
     let query = rest.join("&");
-    Some((":path".into(), if query.is_empty() { before.to_owned() } else { format!("{before}?{query}") }))
+    Some(if query.is_empty() { before.to_owned() } else { format!("{before}?{query}") })
 }
 
-fn without_cookies(headers: &Headers, places: &[&Place]) -> Option<String> {
+fn without_cookies(headers: &Headers<'_>, places: &[&Place]) -> Option<String> {
     let taken = |name: &str| places.iter().any(|place| matches!(place, Place::Cookie(cookie) if cookie == name));
-    let kept: Vec<String> = values(headers, "cookie")
+    let kept: Vec<String> = headers
+        .all("cookie")
         .filter_map(|header| std::str::from_utf8(header).ok())
         .flat_map(|text| text.split(';'))
         .map(str::trim)
@@ -213,8 +217,12 @@ fn without_cookies(headers: &Headers, places: &[&Place]) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn headers(list: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
-        list.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+    fn headers<'h>(list: &[(&'h str, &'h str)]) -> Headers<'h> {
+        list.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
+    }
+
+    fn one<'h>(name: &'h str, value: &'h [u8]) -> Headers<'h> {
+        [(name.as_bytes(), value)].into_iter().collect()
     }
 
     fn places(headers: &[(&str, &str)], parameters: &[&str], cookies: &[&str]) -> Places {
@@ -225,7 +233,7 @@ mod tests {
     }
 
     fn token(places: &Places, list: &[(&str, &str)]) -> Result<String, Refusal> {
-        places.find(&headers(list)).map(|found| found.token)
+        places.find(&headers(list)).map(|found| found.token.into_owned())
     }
 
     #[test]
@@ -241,14 +249,13 @@ mod tests {
             assert_eq!(token(&bearer, &[("authorization", none)]), Err(Refusal::Missing), "{none}");
         }
         assert_eq!(token(&bearer, &[(":path", "/x?access_token=t")]), Err(Refusal::Ambiguous));
-        let bytes = [("authorization".to_owned(), b"Bearer \xff".to_vec())];
-        assert_eq!(bearer.find(&bytes), Err(Refusal::Malformed));
+        assert_eq!(bearer.find(&one("authorization", b"Bearer \xff")), Err(Refusal::Malformed));
     }
 
     #[test]
     fn a_cookie_that_is_no_text_does_not_hide_the_token() {
         let session = places(&[], &[], &["session"]);
-        let found = |cookie: &[u8]| session.find(&[("cookie".to_owned(), cookie.to_vec())]).map(|found| found.token);
+        let found = |cookie: &[u8]| session.find(&one("cookie", cookie)).map(|found| found.token.into_owned());
         assert_eq!(found(b"a=\xff; session=t; b=\xff"), Ok("t".into()));
         assert_eq!(found(b"session=\xff"), Err(Refusal::Malformed));
         assert_eq!(found(b"a=\xff"), Err(Refusal::Missing));
@@ -291,13 +298,14 @@ mod tests {
         let cookie = Place::Cookie("session".into());
         let (remove, set) = take_out(&[&Place::Bearer, &parameter, &cookie], &request);
         assert_eq!(remove, ["authorization"]);
-        assert_eq!(set, [(":path".into(), "/x?a=b&c=d%20e".into()), ("cookie".to_owned(), "a=b; c=d".to_owned())]);
+        assert_eq!(set, [(":path", "/x?a=b&c=d%20e".to_owned()), ("cookie", "a=b; c=d".to_owned())]);
     }
 
     #[test]
     fn nothing_is_left_of_a_query_or_cookie_that_was_only_the_token() {
         let request = headers(&[(":path", "/x?jwt=t"), ("cookie", "session=t")]);
-        let (remove, set) = take_out(&[&Place::Parameter("jwt".into()), &Place::Cookie("session".into())], &request);
-        assert_eq!((remove, set), (vec!["cookie".to_owned()], vec![(":path".to_owned(), "/x".to_owned())]));
+        let (parameter, cookie) = (Place::Parameter("jwt".into()), Place::Cookie("session".into()));
+        let (remove, set) = take_out(&[&parameter, &cookie], &request);
+        assert_eq!((remove, set), (vec!["cookie"], vec![(":path", "/x".to_owned())]));
     }
 }

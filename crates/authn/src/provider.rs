@@ -59,7 +59,7 @@ impl Provider {
         }
         let subjects = from.subjects.map(|matcher| TextMatch::new(&format!("{at}.subjects"), matcher)).transpose()?;
         let expected = Expectations {
-            issuer: from.issuer,
+            issuer: from.issuer.into(),
             audiences: from.audiences,
             subjects,
             algorithms,

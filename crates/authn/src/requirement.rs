@@ -1,5 +1,6 @@
 //! What a request must bring: a tree over providers, evaluated without side effects.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::config::{self, ConfigError};
@@ -14,17 +15,35 @@ const MAX_DEPTH: usize = 8;
 pub(crate) enum Requirement {
     Nothing,
     Provider { index: usize, audiences: Option<Vec<String>> },
-    Any(Vec<Requirement>),
+    Any(Alternatives),
     All(Vec<Requirement>),
     AllowMissing,
     AllowMissingOrFailed,
 }
 
+/// Requirements of which one must hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Alternatives {
+    list: Vec<Requirement>,
+    /// Where each provider stands in the list, when it names nothing but providers: hundreds of issuers must cost no
+    /// more than one.
+    positions: BTreeMap<usize, Vec<usize>>,
+    /// How many of the list name a provider.
+    named: usize,
+}
+
 /// A token that holds, and which provider's it is.
 pub(crate) type Verified = (usize, Rc<Known>);
 
-/// Judges the token that was found for a provider: its index, and the audiences in place of its own.
-pub(crate) type Judge<'j> = dyn FnMut(usize, Option<&[String]>) -> Result<Rc<Known>, Refusal> + 'j;
+/// The tokens of a request.
+pub(crate) trait Tokens {
+    /// Judges the token that was found for a provider, with these audiences in place of its own.
+    fn judge(&mut self, provider: usize, audiences: Option<&[String]>) -> Result<Rc<Known>, Refusal>;
+
+    /// The providers whose issuer the one token names, or why it is none for any provider. Nothing when providers look
+    /// at different places, and so at different tokens.
+    fn candidates(&mut self) -> Option<Result<&[usize], Refusal>>;
+}
 
 impl Requirement {
     pub(crate) fn new(at: &str, from: &config::Requirement, providers: &[String]) -> Result<Self, ConfigError> {
@@ -55,7 +74,7 @@ impl Requirement {
             found.push(Self::Provider { index, audiences: Some(one.audiences.clone()) });
         }
         if let Some(any) = &from.requires_any {
-            found.push(Self::Any(list(&format!("{at}.requires_any"), any)?));
+            found.push(Self::Any(Alternatives::new(list(&format!("{at}.requires_any"), any)?)));
         }
         if let Some(all) = &from.requires_all {
             found.push(Self::All(list(&format!("{at}.requires_all"), all)?));
@@ -73,12 +92,16 @@ impl Requirement {
         *self == Self::Nothing
     }
 
+    fn is_forgiving(&self) -> bool {
+        matches!(self, Self::Nothing | Self::AllowMissing | Self::AllowMissingOrFailed)
+    }
+
     /// Whether some request without any token satisfies it.
     pub(crate) fn can_pass_without_token(&self) -> bool {
         match self {
             Self::Nothing | Self::AllowMissing | Self::AllowMissingOrFailed => true,
             Self::Provider { .. } => false,
-            Self::Any(list) => list.iter().any(Self::can_pass_without_token),
+            Self::Any(any) => any.list.iter().any(Self::can_pass_without_token),
             Self::All(list) => list.iter().all(Self::can_pass_without_token),
         }
     }
@@ -89,7 +112,9 @@ impl Requirement {
             Self::Nothing => Vec::new(),
             Self::Provider { index, .. } => vec![*index],
             Self::AllowMissing | Self::AllowMissingOrFailed => (0..all).collect(),
-            Self::Any(list) | Self::All(list) => list.iter().flat_map(|one| one.providers(all)).collect(),
+            Self::Any(Alternatives { list, .. }) | Self::All(list) => {
+                list.iter().flat_map(|one| one.providers(all)).collect()
+            }
         };
         found.sort_unstable();
         found.dedup();
@@ -97,49 +122,76 @@ impl Requirement {
     }
 
     /// The tokens that satisfy it, or the most telling refusal. `all` is how many providers there are.
-    pub(crate) fn evaluate(&self, all: usize, judge: &mut Judge<'_>) -> Result<Vec<Verified>, Refusal> {
+    pub(crate) fn evaluate(&self, all: usize, tokens: &mut dyn Tokens) -> Result<Vec<Verified>, Refusal> {
         match self {
             Self::Nothing => Ok(Vec::new()),
-            Self::Provider { index, audiences } => Ok(vec![(*index, judge(*index, audiences.as_deref())?)]),
-            Self::Any(list) => any(list, all, judge),
+            Self::Provider { index, audiences } => Ok(vec![(*index, tokens.judge(*index, audiences.as_deref())?)]),
+            Self::Any(any) => any.evaluate(all, tokens),
             Self::All(list) => {
-                let passed = list.iter().map(|one| one.evaluate(all, judge)).collect::<Result<Vec<_>, _>>()?;
+                let passed = list.iter().map(|one| one.evaluate(all, tokens)).collect::<Result<Vec<_>, _>>()?;
                 Ok(passed.into_iter().flatten().collect())
             }
-            Self::AllowMissing => every_token(all, judge),
-            Self::AllowMissingOrFailed => Ok(every_good_token(all, judge)),
+            Self::AllowMissing => every_token(all, tokens),
+            Self::AllowMissingOrFailed => Ok(every_good_token(all, tokens)),
         }
     }
 }
 
-/// The first that holds. `allow_missing` in the list forgives that there is no token, not that there is a bad one.
-fn any(list: &[Requirement], all: usize, judge: &mut Judge<'_>) -> Result<Vec<Verified>, Refusal> {
-    let forgiving = |one: &&Requirement| {
-        matches!(one, Requirement::Nothing | Requirement::AllowMissing | Requirement::AllowMissingOrFailed)
-    };
-    let mut worst = None;
-    for one in list.iter().filter(|one| !forgiving(one)) {
-        match one.evaluate(all, judge) {
-            Ok(verified) => return Ok(verified),
-            Err(refusal) => worst = Some(worst.map_or(refusal, |other| more_telling(other, refusal))),
+impl Alternatives {
+    fn new(list: Vec<Requirement>) -> Self {
+        let mut positions = BTreeMap::<usize, Vec<usize>>::new();
+        let named = list.iter().filter(|one| !one.is_forgiving()).count();
+        for (position, one) in list.iter().enumerate() {
+            match one {
+                Requirement::Provider { index, .. } => positions.entry(*index).or_default().push(position),
+                Requirement::Nothing | Requirement::AllowMissing | Requirement::AllowMissingOrFailed => {}
+                Requirement::Any(_) | Requirement::All(_) => return Self { list, positions: BTreeMap::new(), named },
+            }
+        }
+        Self { list, positions, named }
+    }
+
+    /// The first that holds. `allow_missing` in the list forgives that there is no token, not that there is a bad one.
+    fn evaluate(&self, all: usize, tokens: &mut dyn Tokens) -> Result<Vec<Verified>, Refusal> {
+        let (promising, mut worst) = self.promising(tokens);
+        for one in promising {
+            match one.evaluate(all, tokens) {
+                Ok(verified) => return Ok(verified),
+                Err(refusal) => worst = Some(worst.map_or(refusal, |other| more_telling(other, refusal))),
+            }
+        }
+        let forgives = |which: Requirement| self.list.contains(&which);
+        match worst {
+            _ if forgives(Requirement::Nothing) || forgives(Requirement::AllowMissingOrFailed) => Ok(Vec::new()),
+            None => every_token(all, tokens),
+            Some(Refusal::Missing) if forgives(Requirement::AllowMissing) => Ok(Vec::new()),
+            Some(refusal) => Err(refusal),
         }
     }
-    let forgives_all = list.iter().any(|one| matches!(one, Requirement::Nothing | Requirement::AllowMissingOrFailed));
-    let forgives_missing = list.contains(&Requirement::AllowMissing);
-    match worst {
-        _ if forgives_all => Ok(Vec::new()),
-        None => every_token(all, judge),
-        Some(Refusal::Missing) if forgives_missing => Ok(Vec::new()),
-        Some(refusal) => Err(refusal),
+
+    /// Those that the token may satisfy, in order, and what can be said of the others without looking at each.
+    fn promising(&self, tokens: &mut dyn Tokens) -> (Vec<&Requirement>, Option<Refusal>) {
+        let candidates = if self.positions.is_empty() { None } else { tokens.candidates() };
+        match candidates {
+            None => (self.list.iter().filter(|one| !one.is_forgiving()).collect(), None),
+            Some(Err(refusal)) => (Vec::new(), Some(refusal)),
+            Some(Ok(providers)) => {
+                let positions = providers.iter().filter_map(|provider| self.positions.get(provider));
+                let mut positions: Vec<usize> = positions.flatten().copied().collect();
+                positions.sort_unstable();
+                let promising = positions.iter().filter_map(|position| self.list.get(*position)).collect();
+                (promising, (positions.len() < self.named).then_some(Refusal::Issuer))
+            }
+        }
     }
 }
 
 /// Every token that any provider finds must hold for one provider; a token of an unknown issuer holds for none.
-fn every_token(all: usize, judge: &mut Judge<'_>) -> Result<Vec<Verified>, Refusal> {
+fn every_token(all: usize, tokens: &mut dyn Tokens) -> Result<Vec<Verified>, Refusal> {
     let mut verified = Vec::new();
     let mut foreign = None;
     for index in 0..all {
-        match judge(index, None) {
+        match tokens.judge(index, None) {
             Ok(claims) => verified.push((index, claims)),
             Err(Refusal::Missing) => {}
             Err(Refusal::Issuer) => foreign = Some(Refusal::Issuer),
@@ -152,8 +204,8 @@ fn every_token(all: usize, judge: &mut Judge<'_>) -> Result<Vec<Verified>, Refus
     }
 }
 
-fn every_good_token(all: usize, judge: &mut Judge<'_>) -> Vec<Verified> {
-    (0..all).filter_map(|index| judge(index, None).ok().map(|claims| (index, claims))).collect()
+fn every_good_token(all: usize, tokens: &mut dyn Tokens) -> Vec<Verified> {
+    (0..all).filter_map(|index| tokens.judge(index, None).ok().map(|claims| (index, claims))).collect()
 }
 
 /// Of two refusals, the one that says more about the token that the caller did send. One that newer keys may lift
@@ -171,8 +223,7 @@ fn more_telling(one: Refusal, other: Refusal) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::VerifiedClaims;
-    use serde_json::{Map, Value, json};
+    use serde_json::{Value, json};
 
     const PROVIDERS: [&str; 3] = ["a", "b", "c"];
 
@@ -180,24 +231,39 @@ mod tests {
         Requirement::new("at", &serde_json::from_value(from).unwrap(), &PROVIDERS.map(str::to_owned))
     }
 
-    fn good(name: &str) -> Rc<Known> {
-        Known::new(VerifiedClaims {
-            issuer: name.into(),
-            subject: "s".into(),
-            expires_at: 0,
-            claims: Map::new(),
-            token_sha256: String::new(),
-        })
+    /// What each provider finds: nothing for a good token.
+    struct Table {
+        outcomes: [Option<Refusal>; 3],
+        /// The providers whose issuer the token names, when all look at one place.
+        candidates: Option<Vec<usize>>,
     }
 
-    /// Evaluates with what each provider finds: nothing for a good token.
-    fn evaluate(from: Value, tokens: [Option<Refusal>; 3]) -> Result<Vec<usize>, Refusal> {
-        let mut judge = |index: usize, _: Option<&[String]>| match tokens[index] {
-            None => Ok(good(PROVIDERS[index])),
-            Some(refusal) => Err(refusal),
+    impl Tokens for Table {
+        fn judge(&mut self, provider: usize, _: Option<&[String]>) -> Result<Rc<Known>, Refusal> {
+            match self.outcomes[provider] {
+                None => Ok(Known::of_nobody(provider)),
+                Some(refusal) => Err(refusal),
+            }
+        }
+
+        fn candidates(&mut self) -> Option<Result<&[usize], Refusal>> {
+            self.candidates.as_deref().map(Ok)
+        }
+    }
+
+    fn evaluate(from: Value, outcomes: [Option<Refusal>; 3]) -> Result<Vec<usize>, Refusal> {
+        let requirement = build(from).unwrap();
+        let evaluate = |candidates| {
+            let verified = requirement.evaluate(PROVIDERS.len(), &mut Table { outcomes, candidates })?;
+            Ok(verified.into_iter().map(|(index, _)| index).collect())
         };
-        let verified = build(from).unwrap().evaluate(PROVIDERS.len(), &mut judge)?;
-        Ok(verified.into_iter().map(|(index, _)| index).collect())
+        // Knowing whose token it is changes nothing but the time that it takes.
+        let linear = evaluate(None);
+        if !outcomes.contains(&MISSING) {
+            let named = (0..3).filter(|index| outcomes[*index] != FOREIGN).collect();
+            assert_eq!(evaluate(Some(named)), linear);
+        }
+        linear
     }
 
     const MISSING: Option<Refusal> = Some(Refusal::Missing);

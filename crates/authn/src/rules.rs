@@ -56,18 +56,23 @@ impl Rule {
     }
 
     /// A path with two readings is judged by the protected rules alone.
-    pub(crate) fn applies(&self, path: &Path) -> bool {
+    pub(crate) fn applies(&self, path: &Path<'_>) -> bool {
         !(path.doubtful && self.requirement.can_pass_without_token()) && self.matches.holds(&path.normalised)
     }
 
     /// Whether it is about the path as it came, which is how jwt_authn takes it.
-    pub(crate) fn names(&self, path: &Path) -> bool {
-        self.matches.holds(&path.raw)
+    pub(crate) fn names(&self, path: &Path<'_>) -> bool {
+        self.matches.holds(path.raw)
+    }
+
+    /// Whether it asks for claims, and so claims must be kept.
+    pub(crate) fn asks_for_claims(&self) -> bool {
+        !self.claims.is_empty() || !self.scopes.is_empty()
     }
 
     /// Whether the verified claims are those that the rule asks for (RFC 6750 section 3.1, `insufficient_scope`).
     pub(crate) fn check(&self, claims: Option<&Map<String, Value>>) -> Result<(), Refusal> {
-        if self.claims.is_empty() && self.scopes.is_empty() {
+        if !self.asks_for_claims() {
             return Ok(());
         }
         let claims = claims.ok_or(Refusal::Missing)?;

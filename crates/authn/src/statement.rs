@@ -1,17 +1,19 @@
 //! What the upstream is told about a verified caller.
 
-use base64::Engine as _;
-use base64::prelude::{BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
+use std::rc::Rc;
+
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 
 use crate::config::{self, ConfigError};
 use crate::hygiene::{check_header_name, is_header_value};
+use crate::memory::{self, Known};
 use crate::refusal::Refusal;
 use crate::rules::claim;
-use crate::verify::VerifiedClaims;
+use crate::{json, token};
 
 /// Headers to set, each replacing all of its name.
-pub(crate) type Set = Vec<(String, String)>;
+pub(crate) type Set<'g> = Vec<(&'g str, Rc<str>)>;
 
 /// The `identity` block: who called.
 pub(crate) struct Identity {
@@ -56,31 +58,31 @@ impl Claims {
         Ok(Self { to_headers: claims, payload, padded })
     }
 
-    pub(crate) fn header_names(&self) -> impl Iterator<Item = String> {
-        self.to_headers.iter().map(|one| one.header_name.clone()).chain(self.payload.clone())
+    pub(crate) fn header_names(&self) -> impl Iterator<Item = &str> {
+        self.to_headers.iter().map(|one| one.header_name.as_str()).chain(self.payload.as_deref())
     }
 
     pub(crate) fn any(&self) -> bool {
         !self.to_headers.is_empty()
     }
 
-    pub(crate) fn state(&self, verified: &VerifiedClaims, set: &mut Set) -> Result<(), Refusal> {
-        for one in &self.to_headers {
-            let Some(value) = claim(&verified.claims, &one.claim_name) else {
-                continue;
-            };
-            match header_value(value) {
-                Ok(text) => set.push((one.header_name.clone(), text)),
-                Err(_) if one.omit_invalid => {}
-                Err(refusal) => return Err(refusal),
-            }
+    /// A value, or none, for each of [`Claims::header_names`].
+    pub(crate) fn state(&self, claims: &Map<String, Value>, token: &str) -> Result<Box<[Option<Rc<str>>]>, Refusal> {
+        let of_claims = self.to_headers.iter().map(|one| match claim(claims, &one.claim_name).map(header_value) {
+            Some(Err(_)) if one.omit_invalid => Ok(None),
+            value => value.transpose(),
+        });
+        let payload = self.payload.iter().map(|_| self.payload_of(token).map(Some));
+        of_claims.chain(payload).map(|value| Ok(value?.map(Rc::from))).collect()
+    }
+
+    /// The payload as it came, in base64url; with padding if that is wanted.
+    fn payload_of(&self, token: &str) -> Result<String, Refusal> {
+        let mut payload = token::payload(token).ok_or(Refusal::ClaimValue)?.to_owned();
+        while self.padded && payload.len() % 4 != 0 {
+            payload.push('=');
         }
-        if let Some(name) = &self.payload {
-            let json = serde_json::to_vec(&verified.claims).map_err(|_| Refusal::ClaimValue)?;
-            let engine = if self.padded { BASE64_URL_SAFE } else { BASE64_URL_SAFE_NO_PAD };
-            set.push((name.clone(), engine.encode(json)));
-        }
-        Ok(())
+        Ok(payload)
     }
 }
 
@@ -101,32 +103,32 @@ impl Identity {
         Ok(Self { headers: from.headers, assertion })
     }
 
-    pub(crate) fn header_names(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn header_names(&self) -> impl Iterator<Item = &str> {
         let assertion = self.assertion.as_ref().map(|assertion| &assertion.header);
-        [&self.headers.issuer, &self.headers.subject, &self.headers.name].into_iter().chain(assertion).cloned()
+        let plain = [&self.headers.issuer, &self.headers.subject, &self.headers.name];
+        plain.into_iter().chain(assertion).map(String::as_str)
     }
 
-    /// When a statement made at `now` has to be made anew: when half of the assertion's life is over.
-    pub(crate) fn renew_at(&self, now: u64) -> u64 {
-        self.assertion.as_ref().map_or(u64::MAX, |assertion| now.saturating_add(assertion.lifetime / 2))
-    }
-
-    /// States who called, at `now` (Unix seconds).
-    pub(crate) fn state(&self, verified: &VerifiedClaims, now: u64, set: &mut Set) -> Result<(), Refusal> {
-        let name = identity::display_name(&verified.subject, &verified.claims);
+    /// States who called, at `now` (Unix seconds). `token` is the one that `known` is known of.
+    pub(crate) fn state<'g>(
+        &'g self,
+        issuer: &Rc<str>,
+        known: &Known,
+        token: &str,
+        now: u64,
+        set: &mut Set<'g>,
+    ) -> Result<(), Refusal> {
         let plain = [
-            (&self.headers.issuer, &verified.issuer),
-            (&self.headers.subject, &verified.subject),
-            (&self.headers.name, &name),
+            (&self.headers.issuer, issuer),
+            (&self.headers.subject, &known.subject),
+            (&self.headers.name, &known.name),
         ];
-        for (header, value) in plain {
-            if !is_header_value(value) {
-                return Err(Refusal::ClaimValue);
-            }
-            set.push((header.clone(), value.clone()));
+        if !known.sayable {
+            return Err(Refusal::ClaimValue);
         }
+        set.extend(plain.map(|(header, value)| (header.as_str(), Rc::clone(value))));
         if let Some(assertion) = &self.assertion {
-            set.push((assertion.header.clone(), assertion.sign(verified, &name, now)?));
+            set.push((&assertion.header, assertion.of(issuer, known, token, now)?));
         }
         Ok(())
     }
@@ -150,22 +152,39 @@ impl Assertion {
         Ok(Self { signer, header: from.header, lifetime, claims: from.claims })
     }
 
-    fn sign(&self, verified: &VerifiedClaims, name: &str, now: u64) -> Result<String, Refusal> {
-        let claims = serde_json::to_string(&self.forwarded(&verified.claims)).map_err(|_| Refusal::ClaimValue)?;
+    /// The last one made for this token, until half of its life is over; then a new one.
+    fn of(&self, issuer: &str, known: &Known, token: &str, now: u64) -> Result<Rc<str>, Refusal> {
+        if let Some(assertion) = known.assertion.borrow().as_ref()
+            && now < assertion.renew_at
+        {
+            return Ok(Rc::clone(&assertion.text));
+        }
+        let text: Rc<str> = self.sign(issuer, known, token, now)?.into();
+        let renew_at = now.saturating_add(self.lifetime / 2);
+        known.assertion.replace(Some(memory::Assertion { text: Rc::clone(&text), renew_at }));
+        Ok(text)
+    }
+
+    fn sign(&self, issuer: &str, known: &Known, token: &str, now: u64) -> Result<String, Refusal> {
+        let claims = token::payload_text(token).and_then(|text| self.forwarded(text)).ok_or(Refusal::ClaimValue)?;
         let stated = identity::Stated {
-            issuer: &verified.issuer,
-            subject: &verified.subject,
-            name,
+            issuer,
+            subject: &known.subject,
+            name: &known.name,
             claims: &claims,
-            token_sha256: &verified.token_sha256,
+            token_sha256: &hex::encode(Sha256::digest(token)),
         };
         self.signer.sign(&stated, now, self.lifetime).map_err(|_| Refusal::ClaimValue)
     }
 
-    fn forwarded(&self, claims: &Map<String, Value>) -> Map<String, Value> {
-        let all = self.claims.iter().any(|claim| claim == "*");
-        let wanted = claims.iter().filter(|(name, _)| all || self.claims.contains(name));
-        wanted.map(|(name, value)| (name.clone(), value.clone())).collect()
+    /// The claims to forward, as JSON text: all of them as the issuer wrote them, or a choice.
+    fn forwarded(&self, all: String) -> Option<String> {
+        if self.claims.iter().any(|claim| claim == "*") {
+            return Some(all);
+        }
+        let mut claims = json::object(all.as_bytes())?;
+        claims.retain(|name, _| self.claims.contains(name));
+        serde_json::to_string(&claims).ok()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 
 use authn::config::Config;
-use authn::{Admission, DEFAULT_LIMITS, Gate, KeySet, PureRust, Refusal, UnverifiedToken, Worker, max_age};
+use authn::{DEFAULT_LIMITS, Gate, Headers, KeySet, PureRust, Refusal, UnverifiedToken, Verdict, Worker, max_age};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
@@ -68,23 +68,19 @@ enum Outcome {
     Refused(Refusal),
 }
 
-fn outcome(headers: &[(String, Vec<u8>)]) -> Outcome {
+fn outcome(headers: &Headers<'_>) -> Outcome {
     WORLD.with_borrow_mut(|world| {
         let Some((gate, worker)) = world else {
             assert!(world.is_some(), "the gate's configuration holds");
             return Outcome::Public;
         };
         gate.forged_headers(headers);
-        let judged = match gate.admit(headers) {
-            Ok(Admission::Public) => return Outcome::Public,
-            Ok(Admission::Check(check)) => gate.judge(&check, worker, NOW).map_err(|denied| denied.refusal),
-            Err(refusal) => Err(refusal),
+        let refusal = match gate.judge(headers, worker, NOW) {
+            Ok(Verdict::Public) => return Outcome::Public,
+            Ok(Verdict::Verified(_)) => return Outcome::Verified,
+            Err(denied) => denied.refusal,
         };
-        let Err(refusal) = judged else {
-            return Outcome::Verified;
-        };
-        let request_id = headers.iter().find(|(name, _)| name == "x-request-id").map(|(_, value)| value.as_slice());
-        let answer = gate.answer(refusal, request_id);
+        let answer = gate.answer(refusal, headers.first("x-request-id"));
         assert!((400..600).contains(&answer.status), "a refusal is an error: {answer:?}");
         Outcome::Refused(refusal)
     })
@@ -104,8 +100,8 @@ pub fn token(data: &[u8]) {
         parsed.claimed_key_id();
     }
     let bearer = format!("Bearer {text}");
-    let headers = [(":path".to_owned(), b"/api/x".to_vec()), ("authorization".to_owned(), bearer.into_bytes())];
-    if outcome(&headers) == Outcome::Verified {
+    let headers = [(&b":path"[..], &b"/api/x"[..]), (b"authorization", bearer.as_bytes())];
+    if outcome(&headers.into_iter().collect()) == Outcome::Verified {
         assert!(GOOD.contains(&text.trim_matches(' ')), "a forged token passed: {text}");
     }
 }
@@ -128,20 +124,23 @@ pub fn configuration(data: &[u8]) {
             return;
         }
     };
-    let headers = [(":path".to_owned(), b"/api/x?jwt=a.b.c".to_vec()), ("cookie".to_owned(), b"session=a".to_vec())];
+    let headers = [(&b":path"[..], &b"/api/x?jwt=a.b.c"[..]), (b"cookie", b"session=a")].into_iter().collect();
     gate.forged_headers(&headers);
-    if let (Ok(Admission::Check(check)), Ok(mut worker)) = (gate.admit(&headers), gate.worker(Box::new(PureRust))) {
+    if let Ok(mut worker) = gate.worker(Box::new(PureRust)) {
         // Whether it may pass depends on the configuration; it must only not panic.
-        let _ = gate.judge(&check, &mut worker, NOW);
+        let _ = gate.judge(&headers, &mut worker, NOW);
     }
 }
 
-/// A path, and headers as lines.
+/// A path, and headers as lines; and all of it as a map of the host.
 pub fn admission(data: &[u8]) {
+    if let Some(headers) = Headers::from_map(data) {
+        outcome(&headers);
+    }
     let mut lines = data.split(|byte| *byte == b'\n');
     let path = lines.next().unwrap_or_default();
-    let mut headers = vec![(":method".to_owned(), b"GET".to_vec()), (":path".to_owned(), path.to_vec())];
-    headers.extend(lines.filter_map(header));
+    let first = [(&b":method"[..], &b"GET"[..]), (b":path", path)];
+    let headers: Headers<'_> = first.into_iter().chain(lines.filter_map(header)).collect();
     match outcome(&headers) {
         Outcome::Public => assert!(is_public(path), "reached a public rule: {}", String::from_utf8_lossy(path)),
         Outcome::Verified => assert!(carries_good_token(&headers), "passed without a good token: {headers:?}"),
@@ -149,10 +148,10 @@ pub fn admission(data: &[u8]) {
     }
 }
 
-fn header(line: &[u8]) -> Option<(String, Vec<u8>)> {
+fn header(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = line.iter().position(|byte| *byte == b':')?;
     let (name, value) = line.split_at_checked(at)?;
-    Some((String::from_utf8(name.to_vec()).ok()?, value.get(1..)?.trim_ascii().to_vec()))
+    Some((name, value.get(1..)?.trim_ascii()))
 }
 
 /// A second opinion, by other means than the gate's: the path is below a public rule, and in no reading elsewhere.
@@ -166,10 +165,10 @@ fn is_public(path: &[u8]) -> bool {
     public && plain && !segments.iter().any(|one| matches!(*one, "" | "." | "..")) && !matches!(last, "." | "..")
 }
 
-fn carries_good_token(headers: &[(String, Vec<u8>)]) -> bool {
+fn carries_good_token(headers: &Headers<'_>) -> bool {
     headers.iter().any(|(name, value)| {
         let text = String::from_utf8_lossy(value);
         // In a query it may be percent-encoded in more ways than one.
-        name == ":path" && text.contains('%') || GOOD.iter().any(|good| text.contains(good))
+        name == b":path" && text.contains('%') || GOOD.iter().any(|good| text.contains(good))
     })
 }

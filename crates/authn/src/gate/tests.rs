@@ -23,17 +23,19 @@ impl World {
         Ok(Self { gate, worker, now: NOW * 1000 })
     }
 
-    fn judge(&mut self, headers: &Headers) -> Result<Option<Changes>, Denied> {
-        match self.gate.admit(headers)? {
-            Admission::Public => Ok(None),
-            Admission::Check(check) => self.gate.judge(&check, &mut self.worker, self.now).map(Some),
-        }
+    fn judge(&mut self, list: &[(&str, &str)]) -> Result<Verdict<'_>, Denied> {
+        self.gate.judge(&headers(list), &mut self.worker, self.now)
     }
 
     /// What the upstream is told; nothing on a public path.
     fn pass(&mut self, list: &[(&str, &str)]) -> Passed {
-        let judged = self.judge(&headers(list)).map_err(|denied| denied.refusal)?;
-        Ok(judged.map(|changes| changes.set.iter().flat_map(|set| set.iter().cloned()).collect()))
+        Ok(match self.judge(list).map_err(|denied| denied.refusal)? {
+            Verdict::Public => None,
+            Verdict::Verified(changes) => {
+                let set = changes.set.into_iter();
+                Some(set.map(|(name, value)| (name.to_owned(), value.to_string())).collect())
+            }
+        })
     }
 
     fn get(&mut self, path: &str, token: &str) -> Passed {
@@ -41,8 +43,8 @@ impl World {
     }
 }
 
-fn headers(list: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
-    list.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+fn headers<'h>(list: &[(&'h str, &'h str)]) -> Headers<'h> {
+    list.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect()
 }
 
 fn value<'s>(set: &'s [(String, String)], name: &str) -> Option<&'s str> {
@@ -81,8 +83,13 @@ fn a_verified_request_is_told_apart_from_what_its_client_said() {
     let issuer = Issuer::new(Algorithm::ES256, "k");
     let mut world = World::new(&configuration(&issuer)).unwrap();
     let token = issuer.sign(&with("team", json!("blue")));
-    let request = headers(&[(":path", "/api/v1/runners?x=1"), ("authorization", &format!("Bearer {token}"))]);
-    assert_eq!(world.judge(&request).unwrap().unwrap().remove, ["authorization"]);
+    let bearer = format!("Bearer {token}");
+    let Verdict::Verified(changes) =
+        world.judge(&[(":path", "/api/v1/runners?x=1"), ("authorization", &bearer)]).unwrap()
+    else {
+        panic!("verified");
+    };
+    assert_eq!(changes.remove, ["authorization"]);
     let set = world.get("/api/v1/runners?x=1", &token).unwrap().unwrap();
     assert_eq!(value(&set, "x-auth-issuer"), Some(ISSUER));
     assert_eq!(value(&set, "x-auth-subject"), Some("machine-7"));
@@ -174,7 +181,7 @@ fn without_keys_a_good_token_lacks_them_and_a_bad_one_is_refused() {
     world.worker.sources = vec![KeySource::remote(crate::KeySettings::default())];
     let mut judge = |claims: &Value| {
         let bearer = format!("Bearer {}", issuer.sign(claims));
-        world.judge(&headers(&[(":path", "/api/x"), ("authorization", &bearer)])).err().unwrap()
+        world.judge(&[(":path", "/api/x"), ("authorization", &bearer)]).err().unwrap()
     };
     let lacking = vec![(0, Some("k".to_owned()))];
     assert_eq!(judge(&claims()), Denied { refusal: Refusal::NoKeys, lacking });
@@ -378,5 +385,76 @@ fn a_configuration_that_can_not_hold_is_refused_with_its_path() {
     ];
     for (expected, change) in cases {
         assert_eq!(path(change).as_deref(), Some(expected));
+    }
+}
+
+/// A rule for any of many issuers judges a token, new or remembered, as a rule for its own issuer would.
+#[test]
+fn among_many_issuers_a_token_is_judged_by_those_that_it_names() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    let named = |number: usize| json!({"provider_name": format!("p{number:03}")});
+    for number in 0..200 {
+        let mut one = provider(&issuer);
+        one["issuer"] = json!(format!("https://issuer-{number}.example.com"));
+        configuration["providers"][format!("p{number:03}")] = one;
+    }
+    // Two share the issuer and differ in their audience.
+    for (number, audience) in [(20, "others"), (150, "runners")] {
+        configuration["providers"][format!("p{number:03}")]["issuer"] = json!(ISSUER);
+        configuration["providers"][format!("p{number:03}")]["audiences"] = json!([audience]);
+    }
+    let members: Vec<Value> = (0..200).map(named).collect();
+    let any = json!({"requires_any": {"requirements": members}});
+    configuration["rules"][1] = json!({"match": {"prefix": "/api/"}, "requires": any});
+    let mut world = World::new(&configuration).unwrap();
+    for token in [issuer.sign(&claims()), issuer.sign(&with("aud", json!("others")))] {
+        let first = world.get("/api/x", &token).unwrap();
+        assert_eq!(world.get("/api/x", &token).unwrap(), first);
+    }
+    assert_eq!(world.worker.memory.take_counts().0, 2);
+    for (claims, refusal) in [
+        (with("iss", json!("https://nobody.example.com")), Refusal::Issuer),
+        (with("iss", json!(null)), Refusal::Issuer),
+        (with("aud", json!("nobody")), Refusal::Audience),
+        (with("exp", json!(1)), Refusal::Expired),
+    ] {
+        assert_eq!(world.get("/api/x", &issuer.sign(&claims)), Err(refusal), "{claims}");
+    }
+    assert_eq!(world.get("/api/x", "a.b.c"), Err(Refusal::Malformed));
+    assert_eq!(world.pass(&[(":path", "/api/x")]), Err(Refusal::Missing));
+}
+
+#[test]
+fn a_remembered_token_still_has_its_claims_checked_by_each_rule() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    let strict = json!({
+        "match": {"prefix": "/api/strict"}, "requires": {"provider_name": "main"}, "required_claims": {"team": "blue"},
+    });
+    configuration["rules"].as_array_mut().unwrap().insert(0, strict);
+    let mut world = World::new(&configuration).unwrap();
+    for (team, expected) in [("blue", true), ("red", false)] {
+        let token = issuer.sign(&with("team", json!(team)));
+        for _ in 0..2 {
+            assert!(world.get("/api/x", &token).is_ok());
+            assert_eq!(world.get("/api/strict", &token).is_ok(), expected, "{team}");
+        }
+    }
+}
+
+#[test]
+fn the_payload_is_passed_on_as_it_came() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    configuration["providers"]["main"]["forward_payload_header"] = json!("x-payload");
+    let token = issuer.sign(&with("team", json!("a")));
+    let payload = token.split('.').nth(1).unwrap();
+    for (padded, expected) in
+        [(false, payload.to_owned()), (true, format!("{payload:=<0$}", payload.len().div_ceil(4) * 4))]
+    {
+        configuration["providers"]["main"]["pad_forward_payload_header"] = json!(padded);
+        let set = World::new(&configuration).unwrap().get("/api/x", &token).unwrap().unwrap();
+        assert_eq!(value(&set, "x-payload"), Some(expected.as_str()));
     }
 }
