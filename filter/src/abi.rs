@@ -1,7 +1,7 @@
 //! The one call of the ABI that the SDK makes too dear.
 #![expect(unsafe_code, reason = "a foreign function that hands over memory")]
 
-use std::ptr::null_mut;
+use std::ptr::{null_mut, slice_from_raw_parts_mut};
 
 use proxy_wasm::types::{MapType, Status};
 
@@ -18,7 +18,7 @@ pub(crate) fn header_map(kind: MapType) -> Option<Vec<u8>> {
     if status != Status::Ok || data.is_null() {
         return None;
     }
-    // SAFETY: the host got the memory from the SDK's `proxy_on_memory_allocate`, which makes a vector of this size and
-    // gives it away.
-    Some(unsafe { Vec::from_raw_parts(data, size, size) })
+    // SAFETY: the host got the memory from the SDK's `proxy_on_memory_allocate`, which makes a vector of exactly this
+    // size and gives it away.
+    Some(unsafe { Box::from_raw(slice_from_raw_parts_mut(data, size)) }.into_vec())
 }
