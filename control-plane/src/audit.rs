@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use identity::Identity;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -178,9 +178,8 @@ impl Entry {
         self
     }
 
-    /// Writes the entry, in the transaction of what it tells of.
-    pub async fn record(mut self, conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<()> {
-        self.0.occurred_at = now;
+    /// Writes the entry, in the transaction of what it tells of. The database gives it its time.
+    pub async fn record(self, conn: &mut PgConnection) -> sqlx::Result<()> {
         audit_log::insert(conn, &self.0).await
     }
 }

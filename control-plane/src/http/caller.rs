@@ -84,7 +84,7 @@ pub(super) async fn record_denial(parts: &Parts, web: &Web, reason: &str) -> Res
     Entry::new(&origin(parts, Actor::Anonymous), Event::AccessDenied, Outcome::Denied)
         .reasons([reason])
         .details(details)
-        .record(&mut *web.app.connection().await?, now)
+        .record(&mut *web.app.connection().await?)
         .await?;
     Ok(())
 }

@@ -70,7 +70,7 @@ pub async fn cleanup(
             "alive": count(Action::KeptAlive), "failed": count(Action::Failed),
         });
         let entry = Entry::new(origin, Event::CleanupCompleted, Outcome::Success).details(details);
-        entry.record(&mut *app.connection().await?, app.clock.now()).await?;
+        entry.record(&mut *app.connection().await?).await?;
     }
     Ok(cleaned)
 }
@@ -131,7 +131,7 @@ async fn remove(
     if on_github {
         let entry = Entry::new(origin, Event::DeprovisionRequested, Outcome::Success).runner(runner);
         let entry = entry.details(json!({"reason": reason}));
-        entry.record(&mut *app.connection().await?, app.clock.now()).await?;
+        entry.record(&mut *app.connection().await?).await?;
         turn.check()?;
         remove_from_github(app, runner, Priority::Background).await?;
     }

@@ -25,7 +25,7 @@ pub(super) async fn resolve(app: &App, origin: &Origin, row: &Runner, turn: &Tur
     let now = app.clock.now();
     // The intent has its end on record, also where an earlier secret stays in force.
     let entry = Entry::new(origin, Event::ProvisionInterrupted, Outcome::Failure).runner(&row);
-    entry.details(json!({"kept": keep})).record(&mut transaction, now).await?;
+    entry.details(json!({"kept": keep})).record(&mut transaction).await?;
     if keep {
         runners::set_issuance(&mut transaction, row.id, Issuance::Issued, now).await?;
     } else {

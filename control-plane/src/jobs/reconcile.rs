@@ -55,7 +55,7 @@ pub async fn reconcile(app: &App, origin: &Origin, turn: &Turn) -> Result<Summar
     }
     if summary.active > 0 || summary.offline > 0 || summary.gone > 0 || summary.resolved > 0 {
         let entry = Entry::new(origin, Event::SyncCompleted, Outcome::Success);
-        entry.details(serde_json::json!(summary)).record(&mut *app.connection().await?, app.clock.now()).await?;
+        entry.details(serde_json::json!(summary)).record(&mut *app.connection().await?).await?;
     }
     first_error.map_or(Ok(summary), Err)
 }

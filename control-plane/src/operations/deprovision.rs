@@ -29,7 +29,7 @@ async fn run(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner
             _ => (Event::DeprovisionFailed, Outcome::Failure),
         };
         let entry = Entry::new(&caller.origin, event, outcome).runner(&runner).reasons([error.to_string()]);
-        entry.record(&mut *app.connection().await?, app.clock.now()).await?;
+        entry.record(&mut *app.connection().await?).await?;
         return Err(error);
     }
     finish(&app, &caller.origin, runner).await
@@ -51,7 +51,7 @@ pub(super) async fn begin(app: &App, caller: &Caller, name_or_id: &str, drain: b
             .details(json!({"drain": drain})),
         Err(error) => not_found(caller, Event::DeprovisionDenied, name_or_id, error),
     };
-    entry.record(&mut transaction, now).await?;
+    entry.record(&mut transaction).await?;
     if let Ok(runner) = &found
         && drain
         && runner.state != State::Deleted

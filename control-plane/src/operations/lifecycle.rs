@@ -42,18 +42,14 @@ pub async fn observe(
             "github_runner_id": remote.id, "labels": remote.labels, "runner_group_id": remote.runner_group_id,
             "ephemeral": remote.ephemeral,
         });
-        Entry::new(origin, Event::RunnerAdopted, Outcome::Success)
-            .runner(runner)
-            .details(details)
-            .record(conn, now)
-            .await?;
+        Entry::new(origin, Event::RunnerAdopted, Outcome::Success).runner(runner).details(details).record(conn).await?;
     }
     if state == runner.state {
         return Ok(Observation::Unchanged);
     }
     let event = if state == State::Active { Event::RunnerActive } else { Event::RunnerOffline };
     let details = json!({"from": runner.state, "github_runner_id": remote.id});
-    Entry::new(origin, event, Outcome::Success).runner(runner).details(details).record(conn, now).await?;
+    Entry::new(origin, event, Outcome::Success).runner(runner).details(details).record(conn).await?;
     Ok(Observation::Moved(state))
 }
 
@@ -80,11 +76,7 @@ pub async fn delete(
         cache::forget(conn, &runner.target, id).await?;
     }
     let details = json!({"from": runner.state, "reason": reason, "github_runner_id": runner.github_runner_id});
-    Entry::new(origin, Event::RunnerDeleted, Outcome::Success)
-        .runner(runner)
-        .details(details)
-        .record(conn, now)
-        .await?;
+    Entry::new(origin, Event::RunnerDeleted, Outcome::Success).runner(runner).details(details).record(conn).await?;
     Ok(())
 }
 

@@ -32,7 +32,7 @@ pub(super) async fn issued(
     let Some(row) = row else {
         // Somebody ended the runner, or a later attempt overtook this one: the secret goes to nobody.
         let entry = Entry::new(&caller.origin, Event::ProvisionDiscarded, Outcome::Failure);
-        entry.runner(&begun.runner).details(details).record(&mut transaction, now).await?;
+        entry.runner(&begun.runner).details(details).record(&mut transaction).await?;
         transaction.commit().await?;
         discard(app, &begun.runner, &secret).await;
         return Err(OperationError::RunnerDeleted);
@@ -40,7 +40,7 @@ pub(super) async fn issued(
     let issued = Issued { sha256: &sha256, expires_at: secret.expires_at, github_runner_id: secret.github_runner_id };
     runners::set_issued(&mut transaction, row.id, &issued, now).await?;
     let entry = Entry::new(&caller.origin, Event::ProvisionIssued, Outcome::Success);
-    entry.runner(&row).details(details).record(&mut transaction, now).await?;
+    entry.runner(&row).details(details).record(&mut transaction).await?;
     transaction.commit().await?;
     tracing::info!(runner = %row.id, name = row.name, target = row.target, "issued a runner's secret");
     let github_url = row.target()?.web_url(&app.web_url);
@@ -87,7 +87,7 @@ async fn record_failure(
     let (event, outcome) =
         if unknown { (Event::ProvisionUnknown, Outcome::Unknown) } else { (Event::ProvisionFailed, Outcome::Failure) };
     let entry = Entry::new(&caller.origin, event, outcome).runner(&row).reasons([causes(error)]);
-    entry.record(&mut transaction, now).await?;
+    entry.record(&mut transaction).await?;
     if unknown {
         runners::set_issuance(&mut transaction, row.id, Issuance::Unknown, now).await?;
     } else {

@@ -93,7 +93,7 @@ pub async fn deny_provision(
     if let Some(name) = name {
         entry = entry.name(name.as_str());
     }
-    entry.record(&mut *app.connection().await?, app.clock.now()).await?;
+    entry.record(&mut *app.connection().await?).await?;
     Ok(())
 }
 
@@ -180,7 +180,7 @@ async fn record_intent(
         .runner(runner)
         .reasons(reasons)
         .details(details)
-        .record(conn, runner.requested_at)
+        .record(conn)
         .await
 }
 

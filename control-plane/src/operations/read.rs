@@ -41,7 +41,7 @@ pub async fn read(app: &App, caller: &Caller, name_or_id: &str) -> Result<Runner
         Ok(runner) => Entry::new(&caller.origin, Event::RunnerRead, Outcome::Success).runner(runner),
         Err(error) => not_found(caller, Event::RunnerRead, name_or_id, error),
     };
-    entry.record(&mut transaction, app.clock.now()).await?;
+    entry.record(&mut transaction).await?;
     transaction.commit().await?;
     found
 }
@@ -64,7 +64,7 @@ pub async fn list(app: &App, caller: &Caller, call: &ListCall) -> Result<Listing
     found.truncate(usize::try_from(call.limit).unwrap_or_default());
     let details = json!({"returned": found.len(), "total": total});
     let entry = Entry::new(&caller.origin, Event::RunnerListed, Outcome::Success).details(details);
-    entry.record(&mut transaction, app.clock.now()).await?;
+    entry.record(&mut transaction).await?;
     transaction.commit().await?;
     let next = found.last().filter(|_| more).map(|runner| runner.id);
     Ok(Listing { runners: found, total, next })

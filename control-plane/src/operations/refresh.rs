@@ -15,7 +15,7 @@ pub async fn refresh(app: &App, caller: &Caller, name_or_id: &str) -> Result<Run
         Ok(runner) => Entry::new(&caller.origin, Event::RunnerRefreshed, Outcome::Success).runner(runner),
         Err(error) => not_found(caller, Event::RunnerRefreshed, name_or_id, error),
     };
-    entry.record(&mut connection, app.clock.now()).await?;
+    entry.record(&mut connection).await?;
     // No connection is held while GitHub is asked.
     drop(connection);
     let runner = found?;

@@ -31,14 +31,14 @@ pub struct Row {
     pub details: Value,
 }
 
-/// Adds an entry; its `id` is given by the database.
+/// Adds an entry; its `id` and its time are given by the database. Its clock is the only one that all replicas share,
+/// and whoever holds the service can't set it.
 pub async fn insert(conn: &mut PgConnection, row: &Row) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into audit_log (occurred_at, event, outcome, actor, principal_issuer, principal_subject, display_name,
             client_ip, user_agent, request_id, token_sha256, runner_id, runner_name, target, reasons, policy_sha256,
             details)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
-        row.occurred_at,
+        values (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         row.event,
         row.outcome,
         row.actor,
