@@ -35,12 +35,14 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// Ties entries, logs and the answer together.
     pub request_id: Option<String>,
+    /// SHA-256 of the policy file by which it is decided what they may.
+    pub policy_sha256: Option<String>,
 }
 
 impl Origin {
     /// Of something that no request started.
     pub fn local(actor: Actor) -> Self {
-        Self { actor, client_ip: None, user_agent: None, request_id: None }
+        Self { actor, client_ip: None, user_agent: None, request_id: None, policy_sha256: None }
     }
 }
 
@@ -62,10 +64,15 @@ pub enum Outcome {
 #[expect(missing_docs, reason = "the names below say it")]
 pub enum Event {
     AccessDenied,
+    AdminDenied,
+    AdminRead,
     CleanupCompleted,
     DeprovisionDenied,
     DeprovisionFailed,
     DeprovisionRequested,
+    PolicyExplained,
+    PolicyLoaded,
+    PolicyRefused,
     ProvisionDenied,
     ProvisionDiscarded,
     ProvisionFailed,
@@ -88,10 +95,15 @@ impl Event {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AccessDenied => "access.denied",
+            Self::AdminDenied => "admin.denied",
+            Self::AdminRead => "admin.read",
             Self::CleanupCompleted => "cleanup.completed",
             Self::DeprovisionDenied => "deprovision.denied",
             Self::DeprovisionFailed => "deprovision.failed",
             Self::DeprovisionRequested => "deprovision.requested",
+            Self::PolicyExplained => "policy.explained",
+            Self::PolicyLoaded => "policy.loaded",
+            Self::PolicyRefused => "policy.refused",
             Self::ProvisionDenied => "provision.denied",
             Self::ProvisionDiscarded => "provision.discarded",
             Self::ProvisionFailed => "provision.failed",
@@ -141,7 +153,7 @@ impl Entry {
             runner_name: None,
             target: None,
             reasons: Vec::new(),
-            policy_sha256: None,
+            policy_sha256: origin.policy_sha256.clone(),
             details: json!({}),
         })
     }

@@ -60,6 +60,12 @@ fn system_time() -> DateTime<Utc> {
     Utc::now()
 }
 
+/// No id of this time or later sorts before this one, and none of an earlier millisecond after it.
+pub fn first_id(time: DateTime<Utc>) -> Uuid {
+    let milliseconds = u128::try_from(time.timestamp_millis()).unwrap_or_default();
+    Uuid::from_u128(milliseconds << 80)
+}
+
 /// Eight characters that nobody can foresee, for the end of a name: the random tail of a new id.
 pub fn random_suffix(id: Uuid) -> String {
     let (_, _, _, tail) = id.as_fields();
@@ -77,6 +83,9 @@ mod tests {
         clock.advance(TimeDelta::milliseconds(2));
         let second = clock.new_id();
         assert!(first < second);
+        assert!(
+            first_id(DateTime::UNIX_EPOCH) < first && first < first_id(clock.now()) && first_id(clock.now()) < second
+        );
         assert_ne!(random_suffix(first), random_suffix(second));
         assert_eq!(random_suffix(first).len(), 8);
     }

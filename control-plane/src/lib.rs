@@ -15,5 +15,6 @@ pub mod http;
 pub mod jobs;
 pub mod operations;
 pub mod policy;
+pub mod reload;
 pub mod runner;
 pub mod store;

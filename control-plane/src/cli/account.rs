@@ -1,10 +1,22 @@
 //! Who sits at the command line, for the audit log.
 
+use std::path::Path;
+
+use super::environment;
 use crate::audit::{Actor, Origin};
+use crate::policy;
 
 /// The account that started the command. It is what the system says, not a proof: whoever can run this command with
 /// the service's credentials could write anything into the database.
 pub(super) fn origin() -> Origin {
     let account = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    Origin::local(Actor::Admin(account.unwrap_or_else(|| "unknown".to_owned())))
+    let actor = Actor::Admin(account.unwrap_or_else(|| "unknown".to_owned()));
+    Origin { policy_sha256: policy_sha256(), ..Origin::local(actor) }
+}
+
+/// Of the policy file that the service here would use. It decides nothing about commands, so one that can't be read
+/// stops none.
+fn policy_sha256() -> Option<String> {
+    let path = environment("POLICY_FILE").filter(|path| !path.trim().is_empty())?;
+    policy::read(Path::new(path.trim())).ok()?.sha256().map(str::to_owned)
 }

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::jobs::{self, Action, Cleaned, Job};
 use crate::operations::App;
+use crate::policy::PolicyFile;
 use crate::runner::State;
 use crate::store::runners::{Runner, Search, search};
 use crate::store::{self, cache, schema};
@@ -35,7 +36,7 @@ pub(super) struct ListArgs {
 pub(super) async fn list(arguments: ListArgs) -> anyhow::Result<()> {
     let pool = database().await?;
     let label = arguments.label.map(|label| label.to_ascii_lowercase());
-    let wanted = Search { state: arguments.status, user: arguments.user, label };
+    let wanted = Search { state: arguments.status, user: arguments.user, label, ..Search::default() };
     let runners = search(&mut *pool.acquire().await?, &wanted).await?;
     match arguments.output {
         Output::Json => println!("{:#}", runners.iter().map(record).collect::<Value>()),
@@ -194,7 +195,9 @@ async fn app() -> anyhow::Result<Arc<App>> {
     let (database, github) = config::database_and_github(&environment)?;
     let pool = store::pool(&database);
     schema::check(&pool).await?;
-    App::new(pool, github, Clock::system()).context("the client for GitHub could not be made")
+    let clock = Clock::system();
+    // Nobody is granted anything here: whoever types has the service's own credentials.
+    App::new(pool, github, PolicyFile::none(clock.now()), clock).context("the client for GitHub could not be made")
 }
 
 /// Waits while a service does the same.

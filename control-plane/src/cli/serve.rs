@@ -12,16 +12,22 @@ use super::environment;
 use crate::clock::Clock;
 use crate::http::{Web, Webhooks, router};
 use crate::operations::App;
+use crate::policy::PolicyFile;
 use crate::store::schema::SchemaError;
 use crate::store::{self, schema};
-use crate::{config, jobs};
+use crate::{config, jobs, reload};
 
 pub(super) async fn serve() -> anyhow::Result<()> {
     let config = config::serve(&environment)?;
     let pool = store::pool(&config.database);
     schema::check(&pool).await.map_err(start_error)?;
     warn_of_risks(&config);
-    let app = App::new(pool, config.github, Clock::system()).context("the client for GitHub could not be made")?;
+    let clock = Clock::system();
+    let policy = match config.policy_file {
+        Some(path) => PolicyFile::open(path, clock.now())?,
+        None => PolicyFile::none(clock.now()),
+    };
+    let app = App::new(pool, config.github, policy, clock).context("the client for GitHub could not be made")?;
     let listener = TcpListener::bind(SocketAddr::new(config.host, config.port))
         .await
         .with_context(|| format!("can't listen on {}:{}", config.host, config.port))?;
@@ -29,6 +35,7 @@ pub(super) async fn serve() -> anyhow::Result<()> {
 
     let end = CancellationToken::new();
     let mut stop_signals = Signals::new()?;
+    let reload = tokio::spawn(reload::run(app.clone(), end.clone()));
     let jobs = tokio::spawn(jobs::run(app.clone(), config.jobs, end.clone()));
     let graceful = end.clone();
     let web = Web::new(app.clone(), config.verifier, Webhooks::new(config.webhook_secrets), config.rate_limit);
@@ -43,6 +50,7 @@ pub(super) async fn serve() -> anyhow::Result<()> {
         let outcome = server.await;
         app.tasks.wait().await;
         let worked = jobs.await;
+        reload.await.context("the policy file was not looked at any more")??;
         outcome?.context("the server failed")?;
         worked.context("the jobs failed")
     };
@@ -67,10 +75,12 @@ fn start_error(error: SchemaError) -> anyhow::Error {
 }
 
 fn warn_of_risks(config: &config::ServeConfig) {
-    tracing::warn!(
-        default_target = %config.github.default_target,
-        "no policy file: every verified caller may provision in the default organisation and runner group"
-    );
+    if config.policy_file.is_none() {
+        tracing::warn!(
+            default_target = %config.github.default_target,
+            "no policy file: every verified caller may provision in the default organisation and runner group"
+        );
+    }
     if !config.github.api_url.starts_with("https://") {
         tracing::warn!(api_url = config.github.api_url, "GitHub is called without TLS; for tests on one machine only");
     }

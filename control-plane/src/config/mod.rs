@@ -11,6 +11,7 @@ pub use reader::{ConfigError, Environment, Problem};
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use identity::Verifier;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::policy;
 use reader::Reader;
 
 /// Every variable that the control plane reads.
@@ -85,6 +87,8 @@ pub struct ServeConfig {
     pub webhook_secrets: Vec<SecretString>,
     /// `RATE_LIMIT_PER_MINUTE`, 1200 unless set: requests of one principal; 0 turns it off.
     pub rate_limit: Option<NonZeroU32>,
+    /// `POLICY_FILE`, checked; with none, the default organisation and group are open to every verified caller.
+    pub policy_file: Option<PathBuf>,
     /// `SHUTDOWN_TIMEOUT_SECONDS`, 55 unless set: how long a stop waits for what is under way.
     pub shutdown_timeout: Duration,
 }
@@ -106,7 +110,7 @@ pub fn database_and_github(environment: Environment<'_>) -> Result<(DatabaseConf
 /// Reads what `serve` needs.
 pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let mut reader = Reader::new(environment);
-    refuse_policy_file(&mut reader);
+    let policy_file = read_policy_file(&mut reader);
     let database = read_database(&mut reader);
     let github = github::read(&mut reader);
     let verifier = read_verifier(&mut reader);
@@ -127,6 +131,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
             port: port?,
             jobs: jobs?,
             webhook_secrets,
+            policy_file,
             rate_limit: NonZeroU32::new(rate_limit?),
             shutdown_timeout: Duration::from_secs(shutdown?),
         })
@@ -134,15 +139,14 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     reader.finish(config)
 }
 
-/// Fail closed: whoever wrote a policy does not want the service to run without it.
-fn refuse_policy_file(reader: &mut Reader<'_>) {
-    if reader.get("POLICY_FILE").is_some() {
-        reader.problem(
-            "POLICY_FILE",
-            "is set, but this version can't read policy files and would let every verified caller in",
-            "unset it to run without a policy, or use a version that reads policy files",
-        );
+/// Fail closed: a policy that is broken to begin with stops the start, for there is no older one to go by.
+fn read_policy_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
+    let path = reader.get("POLICY_FILE").map(PathBuf::from)?;
+    if let Err(error) = policy::read(&path) {
+        let remedy = format!("mend it; `runner-tokens policy check {}` says the same", path.display());
+        reader.problem("POLICY_FILE", &format!("names {}: {error}", path.display()), &remedy);
     }
+    Some(path)
 }
 
 fn read_database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
@@ -242,9 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_file_that_would_be_ignored_stops_the_start() {
-        let error = serve(&|name| (name == "POLICY_FILE").then(|| "policy.yaml".to_owned())).err().unwrap();
-        assert!(error.problems.iter().any(|problem| problem.variable == "POLICY_FILE"));
+    fn a_policy_file_that_can_not_be_used_stops_the_start() {
+        for path in ["/does/not/exist.yaml", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")] {
+            let error = serve(&|name| (name == "POLICY_FILE").then(|| path.to_owned())).err().unwrap();
+            assert!(error.problems.iter().any(|problem| problem.variable == "POLICY_FILE"), "{path}");
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::middleware::RequestId;
 use super::{ApiError, Web};
 use crate::audit::{Actor, Entry, Event, Origin, Outcome};
 use crate::operations::Caller;
+use crate::policy::Policy;
 
 /// The audit log keeps so much of what a client calls itself.
 const MAX_USER_AGENT: usize = 256;
@@ -27,8 +28,9 @@ impl FromRequestParts<Arc<Web>> for Caller {
         match verify(&parts.headers, web) {
             Ok(identity) => {
                 web.limits.count(&identity.principal, web.app.clock.now()).map_err(ApiError::RateLimited)?;
-                let origin = origin(parts, Actor::Principal(identity.clone()));
-                Ok(Self { identity, origin })
+                let policy = web.app.policy.current();
+                let origin = origin(parts, Actor::Principal(identity.clone()), &policy);
+                Ok(Self { identity, origin, policy })
             }
             Err(reason) => {
                 record_denial(parts, web, &reason).await?;
@@ -64,13 +66,14 @@ fn presentable(mut identity: Identity) -> Result<Identity, String> {
     Ok(identity)
 }
 
-pub(super) fn origin(parts: &Parts, actor: Actor) -> Origin {
+pub(super) fn origin(parts: &Parts, actor: Actor, policy: &Policy) -> Origin {
     let text = |name: &str| single(&parts.headers, name).ok().flatten().and_then(|value| value.to_str().ok());
     Origin {
         actor,
         client_ip: text(headers::CLIENT_IP).and_then(|ip| ip.parse::<IpAddr>().ok()),
         user_agent: text(USER_AGENT.as_str()).map(|agent| agent.chars().take(MAX_USER_AGENT).collect()),
         request_id: parts.extensions.get::<RequestId>().map(|id| id.0.clone()),
+        policy_sha256: policy.sha256().map(str::to_owned),
     }
 }
 
@@ -81,7 +84,7 @@ pub(super) async fn record_denial(parts: &Parts, web: &Web, reason: &str) -> Res
         return Ok(());
     }
     let details = serde_json::json!({"method": parts.method.as_str(), "path": parts.uri.path()});
-    Entry::new(&origin(parts, Actor::Anonymous), Event::AccessDenied, Outcome::Denied)
+    Entry::new(&origin(parts, Actor::Anonymous, &web.app.policy.current()), Event::AccessDenied, Outcome::Denied)
         .reasons([reason])
         .details(details)
         .record(&mut *web.app.connection().await?)

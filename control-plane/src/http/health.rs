@@ -17,7 +17,8 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// `GET /health`
 pub(super) async fn health(State(web): State<Arc<Web>>) -> Json<Value> {
-    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "timestamp": web.app.clock.now()}))
+    let (now, policy) = (web.app.clock.now(), web.app.policy.status());
+    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "timestamp": now, "policy": policy}))
 }
 
 /// `GET /health/live`: the process answers.

@@ -1,5 +1,6 @@
 //! The HTTP side: routes, who calls, and what errors look like.
 
+mod admin;
 mod body;
 mod caller;
 mod catalogue;
@@ -61,6 +62,7 @@ impl Web {
 pub fn router(web: Arc<Web>) -> Router {
     let webhook = post(webhooks::receive).layer(DefaultBodyLimit::max(webhooks::MAX_BODY));
     let limited = Router::new()
+        .nest("/api/v1/admin", admin::routes(Arc::clone(&web)))
         .route("/api/v1/runners", get(runners::list))
         .route("/api/v1/runners/provision", post(runners::provision))
         .route("/api/v1/runners/{name}", get(runners::read).delete(runners::deprovision))

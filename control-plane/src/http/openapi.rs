@@ -8,7 +8,7 @@ use axum::{Json, Router};
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 
-use super::runners;
+use super::{admin, runners};
 
 /// The page has a style of its own, and nothing else that a browser could run or fetch.
 const STYLE_ALONE: HeaderValue =
@@ -25,7 +25,10 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;mar
             token as `Authorization: Bearer …`. Errors are RFC 9457 problems; docs/errors.md lists their types.",
         license(name = "MIT")
     ),
-    paths(runners::provision, runners::list, runners::read, runners::refresh, runners::deprovision),
+    paths(
+        runners::provision, runners::list, runners::read, runners::refresh, runners::deprovision,
+        admin::runners, admin::unmanaged, admin::sync, admin::cleanup, admin::explain,
+    ),
     components(schemas(ProblemBody)),
     security(("bearer" = []))
 )]
@@ -168,7 +171,7 @@ mod tests {
     fn every_operation_has_examples_and_its_problems() {
         let document = description();
         let paths = document["paths"].as_object().unwrap();
-        assert_eq!(paths.len(), 4);
+        assert_eq!(paths.len(), 9);
         for (path, methods) in paths {
             for (method, operation) in methods.as_object().unwrap() {
                 let problem = operation.pointer("/responses/default/content/application~1problem+json/schema");

@@ -86,11 +86,18 @@ fn of_operation(error: &OperationError) -> Problem {
         OperationError::Github(error) => of_github(error),
         OperationError::Database(error) => of_database(error),
         OperationError::TurnLost(_) => database_unavailable(),
+        OperationError::TurnTaken => Problem::new("upkeep-in-progress")
+            .detail("The records are being compared with GitHub right now. Repeat in a moment.")
+            .retry_after(5),
         OperationError::Transition(_) | OperationError::Target(_) | OperationError::Internal(_) => {
             Problem::of_status(StatusCode::INTERNAL_SERVER_ERROR)
         }
         OperationError::Invalid(detail) => Problem::new("invalid-request").detail(detail),
-        OperationError::Denied(reasons) => Problem::new("denied-by-policy").detail(&reasons.join("; ")),
+        OperationError::Denied { told, .. } => Problem::new("denied-by-policy").detail(&told.join("; ")),
+        OperationError::LimitReached(reasons) => {
+            let remedy = "Delete runners that are not needed any more, or repeat later.";
+            Problem::new("limit-reached").detail(&format!("{}. {remedy}", reasons.join("; "))).retry_after(30)
+        }
         OperationError::NameTaken(name) => Problem::new("runner-name-taken").detail(&format!(
             "A runner named {name:?} exists (names are compared without regard to case). Choose another name, or \
              delete that runner first."

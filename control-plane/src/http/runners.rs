@@ -77,6 +77,16 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     Err(invalid(format!("Idempotency-Key: must be 1 to {MAX_IDEMPOTENCY_KEY} printable ASCII characters, no spaces")))
 }
 
+/// How many a page has.
+pub(super) fn page_size(limit: Option<i64>) -> Result<i64, ApiError> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    if (1..=MAX_LIMIT).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(invalid(format!("limit: must be from 1 to {MAX_LIMIT}")))
+    }
+}
+
 #[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -108,10 +118,7 @@ pub(super) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<ListView>, ApiError> {
     let Query(query) = query.map_err(|rejection| invalid(rejection.body_text()))?;
-    let limit = query.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=MAX_LIMIT).contains(&limit) {
-        return Err(invalid(format!("limit: must be from 1 to {MAX_LIMIT}")));
-    }
+    let limit = page_size(query.limit)?;
     if query.label.as_ref().is_some_and(|label| label.contains('\0')) {
         return Err(invalid("label: no label has such characters"));
     }

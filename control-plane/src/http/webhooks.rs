@@ -89,7 +89,7 @@ pub(super) async fn receive(
         tracing::debug!("too many webhooks at a time; the comparison will find it");
         return Ok(answer("accepted"));
     };
-    let (app, origin) = (Arc::clone(&web.app), origin(&parts, Actor::System("webhook")));
+    let (app, origin) = (Arc::clone(&web.app), origin(&parts, Actor::System("webhook"), &web.app.policy.current()));
     let work = async move {
         if let Err(error) = operations::hasten(&app, &origin, &news).await {
             tracing::warn!(%error, runner = news.runner_name, "a webhook could not be followed up; the comparison will");

@@ -18,7 +18,7 @@ use crate::store::runners::{self, Runner};
 const EXPIRY_RESERVE: TimeDelta = TimeDelta::minutes(5);
 
 /// What was done with a runner that looked abandoned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Deleted, or would be in a dry run.

@@ -21,7 +21,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{Actor, Origin};
 use crate::causes::causes;
 use crate::config::JobsConfig;
 use crate::operations::{App, OperationError};
@@ -118,13 +117,13 @@ async fn is_due(app: &App, job: Job, config: JobsConfig) -> Result<bool, Operati
 async fn once(app: &App, job: Job, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
     match job {
         Job::Upkeep => upkeep(app, config, turn).await,
-        Job::Drains => drains(app, &Origin::local(Actor::System("drain")), turn).await.map(drop),
+        Job::Drains => drains(app, &app.system("drain"), turn).await.map(drop),
     }
 }
 
 async fn upkeep(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
-    let reconciled = reconcile(app, &Origin::local(Actor::System("reconcile")), turn).await;
-    cleanup(app, &Origin::local(Actor::System("cleanup")), config.stale_after_hours, false, turn).await?;
+    let reconciled = reconcile(app, &app.system("reconcile"), turn).await;
+    cleanup(app, &app.system("cleanup"), config.stale_after_hours, false, turn).await?;
     idempotency::prune(&mut *app.connection().await?, app.clock.now()).await?;
     deliveries::prune(&mut *app.connection().await?, app.clock.now()).await?;
     let summary = reconciled?;

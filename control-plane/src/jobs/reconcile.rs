@@ -17,7 +17,7 @@ use crate::store::runners::{self, Runner};
 const MAX_CONFIRMATIONS: u32 = 50;
 
 /// What a round found.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Summary {
     /// Runners on GitHub, ours and others'.
     pub listed: usize,

@@ -11,9 +11,17 @@ pub enum OperationError {
     /// The body is not what it should be; the text says where and why, for the caller.
     #[error("the request is not valid: {0}")]
     Invalid(String),
-    /// Policy says no, for these reasons.
-    #[error("denied: {}", .0.join("; "))]
-    Denied(Vec<String>),
+    /// Policy says no.
+    #[error("denied: {}", recorded.join("; "))]
+    Denied {
+        /// Why, as far as it concerns the caller.
+        told: Vec<String>,
+        /// Why, for the audit log.
+        recorded: Vec<String>,
+    },
+    /// Policy would grant it, but the owner has all the runners that it may have.
+    #[error("{}", .0.join("; "))]
+    LimitReached(Vec<String>),
     /// A live runner of the target has the name, here or on GitHub.
     #[error("the name {0:?} is taken")]
     NameTaken(String),
@@ -47,6 +55,9 @@ pub enum OperationError {
     /// A job stopped, because another process may be doing it.
     #[error(transparent)]
     TurnLost(#[from] Lost),
+    /// Another process is doing the same.
+    #[error("another process is at it")]
+    TurnTaken,
     /// A step that no runner takes.
     #[error(transparent)]
     Transition(#[from] TransitionError),

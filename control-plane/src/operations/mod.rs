@@ -9,6 +9,7 @@ mod hasten;
 mod lifecycle;
 mod outcome;
 mod provision;
+mod quota;
 mod read;
 mod refresh;
 
@@ -22,20 +23,21 @@ pub use provision::{ProvisionCall, Provisioned, deny_provision, provision};
 pub use read::{ListCall, Listing, list, read};
 pub use refresh::refresh;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use identity::Identity;
+use identity::{Identity, Principal};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use tokio_util::task::TaskTracker;
 
-use crate::audit::Origin;
+use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
 use crate::config::GithubConfig;
 use crate::github::Github;
-use crate::policy::Defaults;
+use crate::policy::{Defaults, Policy, PolicyFile};
 use crate::store::runners::Runner;
 
 /// A caller whom the edge verified, and how the request came in.
@@ -45,6 +47,15 @@ pub struct Caller {
     pub identity: Identity,
     /// The same for the audit log.
     pub origin: Origin,
+    /// The policy that was in force when the request came; all of it is decided by this one.
+    pub policy: Arc<Policy>,
+}
+
+impl Caller {
+    /// Whose runners the caller sees and manages.
+    pub fn owners(&self) -> BTreeSet<Principal> {
+        self.policy.owners(&self.identity)
+    }
 }
 
 /// What operations work with.
@@ -57,6 +68,8 @@ pub struct App {
     pub clock: Clock,
     /// Where runners go unless a request says otherwise.
     pub defaults: Defaults,
+    /// Who may register what.
+    pub policy: Arc<PolicyFile>,
     /// GitHub's web address.
     pub web_url: String,
     /// The longest that an attempt to have a secret issued can be under way; what is older was interrupted.
@@ -67,17 +80,29 @@ pub struct App {
 
 impl App {
     /// Puts the parts together. Needs a Tokio runtime.
-    pub fn new(pool: PgPool, config: GithubConfig, clock: Clock) -> Result<Arc<Self>, Box<octocrab::Error>> {
+    pub fn new(
+        pool: PgPool,
+        config: GithubConfig,
+        policy: Arc<PolicyFile>,
+        clock: Clock,
+    ) -> Result<Arc<Self>, Box<octocrab::Error>> {
         let github = Github::new(&config, &clock)?;
         Ok(Arc::new(Self {
             pool,
             github,
             clock,
             defaults: Defaults { target: config.default_target, runner_group_id: config.default_group_id },
+            policy,
             web_url: config.web_url,
             attempt_limit: attempt_limit(config.timeout),
             tasks: TaskTracker::new(),
         }))
+    }
+
+    /// A job of this service as the audit log has it.
+    pub fn system(&self, job: &'static str) -> Origin {
+        let policy_sha256 = self.policy.current().sha256().map(str::to_owned);
+        Origin { policy_sha256, ..Origin::local(Actor::System(job)) }
     }
 
     /// A connection, for one statement or two.

@@ -17,10 +17,10 @@ use sqlx::PgConnection;
 use tracing::Instrument as _;
 
 use super::attempt::Secret;
-use super::{App, Caller, OperationError, attempt, outcome};
+use super::{App, Caller, OperationError, attempt, outcome, quota};
 use crate::audit::{Entry, Event, Outcome};
 use crate::clock::random_suffix;
-use crate::policy::{self, NameChoice, ProvisionRequest, Wish};
+use crate::policy::{Granted, NameChoice, ProvisionRequest, Wish};
 use crate::runner::{Issuance, State};
 use crate::store::cache;
 use crate::store::idempotency::{self, Known};
@@ -100,7 +100,8 @@ pub async fn deny_provision(
 /// The reasons, if an error means that the caller may not have what they asked for.
 fn denial(error: &OperationError) -> Option<Vec<String>> {
     match error {
-        OperationError::Denied(reasons) => Some(reasons.clone()),
+        OperationError::Denied { recorded, .. } => Some(recorded.clone()),
+        OperationError::LimitReached(reasons) => Some(reasons.clone()),
         OperationError::Database(_) | OperationError::Internal(_) => None,
         other => Some(vec![other.to_string()]),
     }
@@ -109,14 +110,9 @@ fn denial(error: &OperationError) -> Option<Vec<String>> {
 /// Decides, and commits the intent.
 async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError> {
     let key = call.idempotency_key.as_deref().map(|key| Key::of(key, call));
-    let wish = call.request.clone().complete(&app.defaults)?;
-    let decision = policy::decide(&call.caller.identity, &wish, &app.defaults);
-    if !decision.allowed {
-        return Err(OperationError::Denied(decision.reasons));
-    }
-    app.github.check(&wish.target)?;
+    let (wish, grants) = decide(app, call).await?;
     for _ in 0..MAX_DRAWS {
-        let runner = new_runner(app, &call.caller, &wish)?;
+        let mut runner = new_runner(app, &call.caller, &wish)?;
         let mut transaction = app.pool.begin().await?;
         if let Some(key) = &key
             && let Some(known) = key.claim(&mut transaction, &runner).await?
@@ -125,10 +121,12 @@ async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError>
             transaction.commit().await?;
             return Ok(begun);
         }
+        let granted = quota::choose(&mut transaction, &grants, runner.created_at).await?;
+        (runner.owner_issuer, runner.owner_subject) = (granted.owner.issuer, granted.owner.subject);
         let free = runners::insert(&mut transaction, &runner).await?
             && !cache::has_name(&mut transaction, &wish.target, &runner.name).await?;
         if free {
-            record_intent(&mut transaction, &call.caller, &runner, &decision.reasons, false).await?;
+            record_intent(&mut transaction, &call.caller, &runner, &granted.reasons, false).await?;
             transaction.commit().await?;
             return Ok(Begun { runner, before: None });
         }
@@ -138,6 +136,21 @@ async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError>
         }
     }
     Err(OperationError::Internal("no free name was drawn".to_owned()))
+}
+
+/// What is wished for, and what grants it.
+async fn decide(app: &App, call: &ProvisionCall) -> Result<(Wish, Vec<Granted>), OperationError> {
+    let (policy, caller) = (&call.caller.policy, &call.caller.identity);
+    let mut wish = call.request.clone().complete(&app.defaults)?;
+    if policy.needs_group_name(caller, &wish) {
+        wish.group_name = Some(app.github.group_name(&wish.target, wish.runner_group_id).await?);
+    }
+    let decision = policy.decide(caller, &wish, &app.defaults);
+    if !decision.allowed() {
+        return Err(OperationError::Denied { told: decision.denials_for_caller(), recorded: decision.denials() });
+    }
+    app.github.check(&wish.target)?;
+    Ok((wish, decision.grants))
 }
 
 /// Another attempt for the runner that a key stands for.
@@ -153,6 +166,10 @@ async fn repeat(
     }
     let now = app.clock.now();
     let before = runners::lock(conn, known.runner_id).await?.ok_or(OperationError::RunnerDeleted)?;
+    // The policy may say by now that it belongs to others.
+    if !caller.owners().contains(&before.owner()) {
+        return Err(OperationError::RunnerDeleted);
+    }
     match before.state {
         State::Deleted => return Err(OperationError::RunnerDeleted),
         State::Active | State::Offline => return Err(OperationError::AlreadyRegistered),
@@ -193,13 +210,13 @@ fn new_runner(app: &App, caller: &Caller, wish: &Wish) -> Result<Runner, Operati
             .complete(&random_suffix(id))
             .map_err(|error| OperationError::Invalid(format!("runner_name_prefix: {error}")))?,
     };
-    let owner = policy::owner(&caller.identity);
+    let owner = &caller.identity.principal;
     Ok(Runner {
         id,
         target: wish.target.to_string(),
         name: name.into(),
-        owner_issuer: owner.issuer,
-        owner_subject: owner.subject,
+        owner_issuer: owner.issuer.clone(),
+        owner_subject: owner.subject.clone(),
         owner_name: caller.identity.name.clone(),
         mode: wish.mode,
         labels: wish.labels.as_slice().to_vec(),

@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::{App, Caller, OperationError};
 use crate::audit::{Entry, Event, Outcome};
-use crate::policy;
 use crate::runner::State;
 use crate::store::runners::{self, Page, Runner};
 
@@ -48,10 +47,10 @@ pub async fn read(app: &App, caller: &Caller, name_or_id: &str) -> Result<Runner
 
 /// A page of the caller's runners.
 pub async fn list(app: &App, caller: &Caller, call: &ListCall) -> Result<Listing, OperationError> {
-    let owner = policy::owner(&caller.identity);
+    let owners = caller.owners();
     // One more than asked for tells whether there is a next page.
     let page = Page {
-        owner: &owner,
+        owners: &owners,
         state: call.state,
         label: call.label.as_deref(),
         before: call.before,
@@ -72,9 +71,9 @@ pub async fn list(app: &App, caller: &Caller, call: &ListCall) -> Result<Listing
 
 /// The caller's runner: by id, also a deleted one, else a live one by name.
 pub(super) async fn find(conn: &mut PgConnection, caller: &Caller, name_or_id: &str) -> Result<Runner, OperationError> {
-    let owner = policy::owner(&caller.identity);
+    let owners = caller.owners();
     if let Ok(id) = Uuid::parse_str(name_or_id)
-        && let Some(runner) = runners::find_by_id(conn, &owner, id).await?
+        && let Some(runner) = runners::find_by_id(conn, &owners, id).await?
     {
         return Ok(runner);
     }
@@ -82,7 +81,7 @@ pub(super) async fn find(conn: &mut PgConnection, caller: &Caller, name_or_id: &
     if name_or_id.contains('\0') {
         return Err(OperationError::RunnerNotFound);
     }
-    runners::find_by_name(conn, &owner, name_or_id).await?.ok_or(OperationError::RunnerNotFound)
+    runners::find_by_name(conn, &owners, name_or_id).await?.ok_or(OperationError::RunnerNotFound)
 }
 
 /// The entry of a look-up that found nothing. What was looked for is the caller's text, so it is shortened.

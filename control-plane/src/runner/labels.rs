@@ -12,6 +12,8 @@ const MAX_LENGTH: usize = 100;
 const PUNCTUATION: &str = "._-+:/=@";
 /// Machines of GitHub's own have labels such as `ubuntu-24.04`, `windows-latest`, `macos-15-large`, `ubuntu-slim`.
 const HOSTED_SYSTEMS: &[&str] = &["ubuntu-", "windows-", "macos-"];
+/// What `config.sh` gives a runner by itself: that it is self-hosted, its system and its architecture.
+const SYSTEM_LABELS: &[&str] = &["self-hosted", "linux", "windows", "macos", "x64", "x86", "arm", "arm64"];
 
 /// Labels in lower case as GitHub keeps them, each once, in the order given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,9 +75,15 @@ impl Labels {
 
     /// The first label that names machines of GitHub's own. A runner with it would catch jobs that were meant for
     /// those, from anybody in the organisation, with their secrets.
-    pub fn reserved(&self) -> Option<&str> {
+    pub fn hosted(&self) -> Option<&str> {
         self.0.iter().map(String::as_str).find(|label| is_hosted(label))
     }
+}
+
+/// Whether a label says more than its owner may choose to say: what GitHub gives runners by itself, or its own machines
+/// have. Jobs ask for these everywhere, so a policy grants them by name alone.
+pub fn is_reserved(label: &str) -> bool {
+    SYSTEM_LABELS.contains(&label) || is_hosted(label)
 }
 
 fn is_hosted(label: &str) -> bool {
@@ -136,8 +144,14 @@ mod tests {
     #[test]
     fn labels_of_githubs_own_machines_are_reserved() {
         for hosted in ["ubuntu-latest", "Ubuntu-24.04", "windows-2025", "macos-15-xlarge", "ubuntu-slim"] {
-            assert!(parse(&["gpu", hosted]).unwrap().reserved().is_some(), "{hosted}");
+            assert!(parse(&["gpu", hosted]).unwrap().hosted().is_some(), "{hosted}");
         }
-        assert_eq!(parse(&["self-hosted", "linux", "x64", "ubuntu", "windows-gpu"]).unwrap().reserved(), None);
+        assert_eq!(parse(&["self-hosted", "linux", "x64", "ubuntu", "windows-gpu"]).unwrap().hosted(), None);
+    }
+
+    #[test]
+    fn what_runners_get_by_themselves_is_reserved_and_what_only_looks_like_it_is_not() {
+        assert!(["self-hosted", "linux", "arm64", "ubuntu-latest"].iter().all(|label| is_reserved(label)));
+        assert!(!["self-hosted-x", "linux-gpu", "ubuntu", "gpu"].iter().any(|label| is_reserved(label)));
     }
 }

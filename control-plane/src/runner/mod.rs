@@ -5,7 +5,7 @@ mod name;
 mod state;
 mod target;
 
-pub use labels::{LabelError, Labels, MAX_LABELS};
+pub use labels::{LabelError, Labels, MAX_LABELS, is_reserved};
 pub use name::{NameError, NamePrefix, RunnerName};
 pub use state::{DeletedReason, Issuance, State, TransitionError, transition};
 pub use target::{Target, TargetError, is_login};
@@ -13,7 +13,19 @@ pub use target::{Target, TargetError, is_login};
 use serde::{Deserialize, Serialize};
 
 /// What a machine is given to register with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    sqlx::Type,
+    schemars::JsonSchema,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 #[sqlx(type_name = "text", rename_all = "kebab-case")]
 pub enum Mode {

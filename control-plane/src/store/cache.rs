@@ -89,7 +89,7 @@ pub async fn forget(conn: &mut PgConnection, target: &str, github_runner_id: i64
 }
 
 /// A runner on GitHub that this service did not register.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct Unmanaged {
     /// Where it is.
     pub target: String,

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod deliveries;
 pub mod idempotency;
 pub mod job_runs;
+pub mod owners;
 pub mod runners;
 pub mod schema;
 

@@ -12,6 +12,7 @@ use chrono::TimeDelta;
 use control_plane::clock::Clock;
 use control_plane::config::GithubConfig;
 use control_plane::operations::App;
+use control_plane::policy::PolicyFile;
 use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, KeyPair, Signer, Stated, headers};
 use octocrab::jsonwebtoken::EncodingKey;
 use reqwest::{Client, Method, RequestBuilder};
@@ -124,7 +125,7 @@ impl Surroundings {
             web_url: self.github.base_url().to_owned(),
             timeout: Duration::from_secs(10),
         };
-        Ok(App::new(pool.clone(), config, later)?)
+        Ok(App::new(pool.clone(), config, PolicyFile::none(later.now()), later)?)
     }
 }
 

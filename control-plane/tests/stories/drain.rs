@@ -74,7 +74,12 @@ async fn the_queue_outlives_lost_answers_phantoms_and_restarts(pool: PgPool) -> 
     assert_eq!(lost.name(), "lost");
 
     // Another process with the same records takes it from there.
-    let app = control_plane::operations::App::new(pool, world.github_config()?, world.clock.clone())?;
+    let app = control_plane::operations::App::new(
+        pool,
+        world.github_config()?,
+        world.app.policy.clone(),
+        world.clock.clone(),
+    )?;
     world.advance_here(Duration::from_mins(4))?;
     world.github.advance(Duration::from_mins(4));
     let turn = jobs::wait_for_turn(&app, Job::Drains).await?;

@@ -1,6 +1,7 @@
 //! Stories over the real router, a real PostgreSQL and a GitHub with state.
 
 mod access;
+mod admins;
 mod audit;
 mod budget;
 mod calls;

@@ -21,7 +21,7 @@ const CONFIG: JobsConfig = JobsConfig { interval: Duration::from_secs(3), stale_
 async fn replica(world: &World, clock: Clock) -> anyhow::Result<Arc<App>> {
     let options = world.pool.connect_options().as_ref().clone();
     let pool = PgPoolOptions::new().max_connections(4).connect_with(options).await?;
-    Ok(App::new(pool, world.github_config()?, clock)?)
+    Ok(App::new(pool, world.github_config()?, world.app.policy.clone(), clock)?)
 }
 
 async fn until(what: &str, look: impl Fn() -> bool) -> anyhow::Result<()> {

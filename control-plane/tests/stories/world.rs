@@ -1,6 +1,7 @@
 //! A service with everything around it, and its callers.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use control_plane::config::GithubConfig;
 use control_plane::http::{Web, Webhooks, router};
 use control_plane::jobs::{self, Cleaned, Job, Summary};
 use control_plane::operations::App;
+use control_plane::policy::PolicyFile;
 use http::HeaderMap;
 use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, KeyPair, Signer, Stated, Verifier, headers};
 use octocrab::jsonwebtoken::EncodingKey;
@@ -85,23 +87,34 @@ impl World {
 
     /// A world whose configuration of GitHub's client is changed first.
     pub(crate) async fn with(pool: PgPool, change: impl FnOnce(&mut GithubConfig)) -> anyhow::Result<Self> {
-        Self::serve(pool, start_github().await?, Clock::manual(Clock::system().now()), change).await
+        let clock = Clock::manual(Clock::system().now());
+        let policy = PolicyFile::none(clock.now());
+        Self::serve(pool, start_github().await?, policy, clock, change).await
     }
 
-    /// Another service beside this one, with the same database, GitHub and clock.
+    /// A world with this policy file.
+    pub(crate) async fn with_policy(pool: PgPool, path: &Path) -> anyhow::Result<Self> {
+        let clock = Clock::manual(Clock::system().now());
+        let policy = PolicyFile::open(path.to_owned(), clock.now())?;
+        Self::serve(pool, start_github().await?, policy, clock, |_| ()).await
+    }
+
+    /// Another service beside this one, with the same database, GitHub, policy and clock.
     pub(crate) async fn beside(&self, change: impl FnOnce(&mut GithubConfig)) -> anyhow::Result<Self> {
-        Self::serve(self.pool.clone(), self.github.clone(), self.clock.clone(), change).await
+        let policy = Arc::clone(&self.app.policy);
+        Self::serve(self.pool.clone(), self.github.clone(), policy, self.clock.clone(), change).await
     }
 
     async fn serve(
         pool: PgPool,
         github: FakeGithub,
+        policy: Arc<PolicyFile>,
         clock: Clock,
         change: impl FnOnce(&mut GithubConfig),
     ) -> anyhow::Result<Self> {
         let mut config = config_of(&github)?;
         change(&mut config);
-        let app = App::new(pool.clone(), config, clock.clone())?;
+        let app = App::new(pool.clone(), config, policy, clock.clone())?;
         let pair = KeyPair::generate()?;
         let verifier = Verifier::new(&pair.public_pem, DEFAULT_AUDIENCE)?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -115,11 +128,16 @@ impl World {
 
     /// The assertion that the edge would send for a caller of this name.
     pub(crate) fn assertion(&self, subject: &str) -> anyhow::Result<String> {
+        self.assertion_of(ISSUER, subject, &json!({}))
+    }
+
+    /// The same with claims of another issuer.
+    pub(crate) fn assertion_of(&self, issuer: &str, subject: &str, claims: &Value) -> anyhow::Result<String> {
         let stated = Stated {
-            issuer: ISSUER,
+            issuer,
             subject,
             name: &format!("{subject}@example.com"),
-            claims: "{}",
+            claims: &claims.to_string(),
             token_sha256: &"ab".repeat(32),
         };
         Ok(self.signer.sign(&stated, self.clock.unix_seconds(), 60)?)

@@ -6,6 +6,8 @@ mod drains;
 pub use changes::{Issued, begin_attempt, insert, set_deleted, set_issuance, set_issued, set_missing, set_seen};
 pub use drains::{set_drain_waits, set_draining};
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use identity::Principal;
 use sqlx::PgConnection;
@@ -91,31 +93,44 @@ pub async fn drains_due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64)
         .await
 }
 
-/// The owner's live runner of this name.
-pub async fn find_by_name(conn: &mut PgConnection, owner: &Principal, name: &str) -> sqlx::Result<Option<Runner>> {
+/// The newest live runner of this name that one of the owners has.
+pub async fn find_by_name(
+    conn: &mut PgConnection,
+    owners: &BTreeSet<Principal>,
+    name: &str,
+) -> sqlx::Result<Option<Runner>> {
+    let (issuers, subjects) = columns(owners);
     select_runners!(
-        "where owner_issuer = $1 and owner_subject = $2 and lower(name) = lower($3) and state <> 'deleted'
+        "where (owner_issuer, owner_subject) in (select * from unnest($1::text[], $2::text[]))
+            and lower(name) = lower($3) and state <> 'deleted'
         order by id desc limit 1",
-        owner.issuer,
-        owner.subject,
+        &issuers,
+        &subjects,
         name
     )
     .fetch_optional(conn)
     .await
 }
 
-/// The owner's runner with this id, also a deleted one.
-pub async fn find_by_id(conn: &mut PgConnection, owner: &Principal, id: Uuid) -> sqlx::Result<Option<Runner>> {
-    select_runners!("where owner_issuer = $1 and owner_subject = $2 and id = $3", owner.issuer, owner.subject, id)
-        .fetch_optional(conn)
-        .await
+/// The runner with this id, also a deleted one, if it is one of the owners'.
+pub async fn find_by_id(
+    conn: &mut PgConnection,
+    owners: &BTreeSet<Principal>,
+    id: Uuid,
+) -> sqlx::Result<Option<Runner>> {
+    Ok(find(conn, id).await?.filter(|runner| owners.contains(&runner.owner())))
 }
 
-/// Which of an owner's runners are wanted.
+/// Owners as two arrays, for `unnest`.
+fn columns(owners: &BTreeSet<Principal>) -> (Vec<String>, Vec<String>) {
+    owners.iter().map(|owner| (owner.issuer.clone(), owner.subject.clone())).unzip()
+}
+
+/// Which of the owners' runners are wanted.
 #[derive(Clone, Debug)]
 pub struct Page<'a> {
     /// Whose.
-    pub owner: &'a Principal,
+    pub owners: &'a BTreeSet<Principal>,
     /// Only of this state; otherwise all live ones.
     pub state: Option<State>,
     /// Only with this label.
@@ -126,16 +141,23 @@ pub struct Page<'a> {
     pub limit: i64,
 }
 
-/// One page of an owner's runners, the newest first.
+/// One page of the owners' runners, the newest first. Each owner's page is read along its index, whatever else it has.
 pub async fn page(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<Vec<Runner>> {
+    let (issuers, subjects) = columns(page.owners);
     select_runners!(
-        "where owner_issuer = $1 and owner_subject = $2
-            and (state = $3 or ($3 is null and state <> 'deleted'))
-            and ($4::text is null or $4 = any(labels))
-            and ($5::uuid is null or id < $5)
+        "where id in (
+            select of_owner.id from unnest($1::text[], $2::text[]) as owner (issuer, subject) cross join lateral (
+                select id from runners
+                where owner_issuer = owner.issuer and owner_subject = owner.subject
+                    and (state = $3 or ($3 is null and state <> 'deleted'))
+                    and ($4::text is null or $4 = any(labels))
+                    and ($5::uuid is null or id < $5)
+                order by id desc limit $6
+            ) as of_owner
+        )
         order by id desc limit $6",
-        page.owner.issuer,
-        page.owner.subject,
+        &issuers,
+        &subjects,
         page.state.map(State::as_str),
         page.label,
         page.before,
@@ -147,13 +169,14 @@ pub async fn page(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<Vec<
 
 /// How many runners all pages together have.
 pub async fn count(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<i64> {
+    let (issuers, subjects) = columns(page.owners);
     sqlx::query_scalar!(
         r#"select count(*) as "count!" from runners
-        where owner_issuer = $1 and owner_subject = $2
+        where (owner_issuer, owner_subject) in (select * from unnest($1::text[], $2::text[]))
             and (state = $3 or ($3 is null and state <> 'deleted'))
             and ($4::text is null or $4 = any(labels))"#,
-        page.owner.issuer,
-        page.owner.subject,
+        &issuers,
+        &subjects,
         page.state.map(State::as_str),
         page.label
     )
@@ -201,6 +224,10 @@ pub struct Search {
     pub user: Option<String>,
     /// Only with this label.
     pub label: Option<String>,
+    /// Only newer than this one.
+    pub after: Option<Uuid>,
+    /// At most so many; otherwise all.
+    pub limit: Option<i64>,
 }
 
 /// Everybody's runners, the oldest first.
@@ -209,10 +236,13 @@ pub async fn search(conn: &mut PgConnection, search: &Search) -> sqlx::Result<Ve
         "where (state = $1 or ($1 is null and state <> 'deleted'))
             and ($2::text is null or owner_subject = $2 or owner_name = $2)
             and ($3::text is null or $3 = any(labels))
-        order by id",
+            and ($4::uuid is null or id > $4)
+        order by id limit $5",
         search.state.map(State::as_str),
         search.user,
-        search.label
+        search.label,
+        search.after,
+        search.limit
     )
     .fetch_all(conn)
     .await

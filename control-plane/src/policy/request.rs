@@ -1,9 +1,5 @@
-//! Who may register what. A pure function of the caller and the wish; no I/O, no clock.
-//!
-//! Policy files are still to come. Without one, every verified caller may register in the default organisation and
-//! runner group, and nowhere else.
+//! What is asked for: the body of a provision, and what it means with the defaults filled in.
 
-use identity::{Identity, Principal};
 use serde::{Deserialize, Serialize};
 
 use crate::runner::{Labels, Mode, NamePrefix, RunnerName, Target};
@@ -45,6 +41,8 @@ pub struct Wish {
     pub labels: Labels,
     /// The runner group.
     pub runner_group_id: i64,
+    /// The group's name on GitHub, if it was looked up; only a rule that grants groups by name asks for it.
+    pub group_name: Option<String>,
     /// Ends after one job.
     pub ephemeral: bool,
     /// The machine's runner software does not update itself.
@@ -93,15 +91,6 @@ pub struct Defaults {
     pub runner_group_id: i64,
 }
 
-/// The answer, with the reasons that the audit log keeps.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decision {
-    /// Whether it may be done.
-    pub allowed: bool,
-    /// In the order in which they were found. A denial lists every reason there is.
-    pub reasons: Vec<String>,
-}
-
 impl ProvisionRequest {
     /// Fills in the defaults and checks that the members go together.
     pub fn complete(self, defaults: &Defaults) -> Result<Wish, WishError> {
@@ -130,6 +119,7 @@ impl ProvisionRequest {
             name,
             labels: if jit { self.labels.or_self_hosted() } else { self.labels },
             runner_group_id,
+            group_name: None,
             ephemeral: self.ephemeral.unwrap_or(true),
             disable_update: self.disable_update.unwrap_or(false),
             mode: self.mode,
@@ -138,38 +128,10 @@ impl ProvisionRequest {
     }
 }
 
-/// Whether a verified caller may have this runner registered.
-pub fn decide(_caller: &Identity, wish: &Wish, defaults: &Defaults) -> Decision {
-    let mut denials = Vec::new();
-    if wish.target != defaults.target {
-        denials
-            .push(format!("target {} is not allowed; without a policy file only {} is", wish.target, defaults.target));
-    }
-    if wish.runner_group_id != defaults.runner_group_id {
-        denials.push(format!(
-            "runner group {} is not allowed; without a policy file only {} is",
-            wish.runner_group_id, defaults.runner_group_id
-        ));
-    }
-    if let Some(label) = wish.labels.reserved() {
-        denials.push(format!("label {label} is reserved: it names machines of GitHub's own"));
-    }
-    if denials.is_empty() {
-        let reason = "no policy file: every verified caller may provision in the default organisation and group";
-        return Decision { allowed: true, reasons: vec![reason.to_owned()] };
-    }
-    Decision { allowed: false, reasons: denials }
-}
-
-/// To whom the runners of a caller belong.
-pub fn owner(caller: &Identity) -> Principal {
-    caller.principal.clone()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Map, Value, json};
+    use serde_json::{Value, json};
 
     fn defaults() -> Defaults {
         Defaults { target: "org:acme".parse().unwrap(), runner_group_id: 1 }
@@ -177,12 +139,6 @@ mod tests {
 
     fn wish(body: Value) -> Result<Wish, WishError> {
         serde_json::from_value::<ProvisionRequest>(body).unwrap().complete(&defaults())
-    }
-
-    fn decision(body: Value) -> Decision {
-        let principal = Principal { issuer: "https://idp.example.com".into(), subject: "a".into() };
-        let caller = Identity { principal, name: "a".into(), claims: Map::new(), token_sha256: String::new() };
-        decide(&caller, &wish(body).unwrap(), &defaults())
     }
 
     #[test]
@@ -210,15 +166,5 @@ mod tests {
         ] {
             assert_eq!(wish(body).unwrap_err(), expected);
         }
-    }
-
-    #[test]
-    fn without_a_policy_only_the_default_place_is_open() {
-        assert!(decision(json!({"runner_name": "a", "labels": ["gpu"], "target": "org:ACME"})).allowed);
-        let denied = decision(json!({
-            "runner_name": "a", "target": "org:other", "runner_group_id": 2, "labels": ["ubuntu-latest"],
-        }));
-        assert!(!denied.allowed);
-        assert_eq!(denied.reasons.len(), 3, "{:?}", denied.reasons);
     }
 }

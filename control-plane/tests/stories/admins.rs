@@ -1,0 +1,154 @@
+//! What administrators may see and do, and that nobody else may.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use identity::headers;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::github::ORGANIZATION;
+
+use crate::MIGRATIONS;
+use crate::world::{Answer, ISSUER, World};
+
+const CALLS: [(Method, &str); 5] = [
+    (Method::GET, "runners"),
+    (Method::GET, "unmanaged-runners"),
+    (Method::POST, "sync"),
+    (Method::POST, "cleanup"),
+    (Method::POST, "policy/explain"),
+];
+
+const POLICY: &str = "
+version: 1
+rules:
+  - name: staff
+    match: {iss: https://idp.example.com, claims: {sub: {in: [alice, bob]}}}
+    grant: {targets: [org:acme-partners], labels: [gpu], limits: {active: 3}}
+  - name: operators
+    match: {iss: https://idp.example.com, claims: {groups: runner-admins}}
+    grant: {admin: true}
+";
+
+/// A policy file of a story.
+pub(crate) fn policy_file(text: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::temp_dir().join(format!("policy-{}.yaml", control_plane::clock::Clock::system().new_id()));
+    std::fs::write(&path, text)?;
+    Ok(path)
+}
+
+pub(crate) async fn admin(world: &World, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Answer> {
+    let assertion = world.assertion_of(ISSUER, "root", &json!({"groups": ["runner-admins"]}))?;
+    let request = world.anonymous(method, &format!("/api/v1/admin/{path}")).header(headers::ASSERTION, assertion);
+    world
+        .send(match body {
+            Some(body) => request.json(&body),
+            None => request,
+        })
+        .await
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn nobody_but_an_administrator_gets_in(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::with_policy(pool, &policy_file(POLICY)?).await?;
+    for (method, path) in CALLS {
+        let path = format!("/api/v1/admin/{path}");
+        let answer = world.call("alice", method.clone(), &path).await?;
+        assert_eq!((answer.status, answer.problem()), (403, "denied-by-policy"), "{path}");
+        let answer = world.send(world.anonymous(method, &path)).await?;
+        assert_eq!((answer.status, answer.problem()), (401, "unauthenticated"), "{path}");
+    }
+    // The same claim from another issuer is worth nothing.
+    let assertion = world.assertion_of("https://evil.example", "root", &json!({"groups": "runner-admins"}))?;
+    let request = world.anonymous(Method::POST, "/api/v1/admin/sync").header(headers::ASSERTION, assertion);
+    assert_eq!(world.send(request).await?.status, 403);
+    let denied = world.events().await?.iter().filter(|event| *event == "admin.denied denied").count();
+    assert_eq!(denied, 6);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn without_a_policy_file_nobody_is_an_administrator(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    for (method, path) in CALLS {
+        assert_eq!(admin(&world, method, path, None).await?.problem(), "denied-by-policy", "{path}");
+    }
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn an_administrator_sees_everybodys_runners_page_by_page(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::with_policy(pool, &policy_file(POLICY)?).await?;
+    for (subject, name) in [("alice", "a-1"), ("bob", "b-1"), ("alice", "a-2")] {
+        assert_eq!(world.provision(subject, json!({"runner_name": name, "labels": ["gpu"]})).await?.status, 201);
+        world.advance(Duration::from_secs(1))?;
+    }
+    let names = |answer: &Answer| -> Vec<String> {
+        let runners = answer.body["runners"].as_array().cloned().unwrap_or_default();
+        runners.iter().map(|runner| runner["runner_name"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let first = admin(&world, Method::GET, "runners?limit=2", None).await?;
+    assert_eq!(names(&first), ["a-1", "b-1"], "{first:?}");
+    assert_eq!(first.body["runners"][1]["owner"], json!({"issuer": ISSUER, "subject": "bob"}));
+    let next = format!("runners?limit=2&cursor={}", first.text("next_cursor")?);
+    let second = admin(&world, Method::GET, &next, None).await?;
+    assert_eq!((names(&second), &second.body["next_cursor"]), (vec!["a-2".to_owned()], &Value::Null));
+    assert_eq!(names(&admin(&world, Method::GET, "runners?user=bob&label=GPU&status=pending", None).await?), ["b-1"]);
+    for bad in ["limit=0", "limit=x", "cursor=1", "state=pending", "user=%00"] {
+        assert_eq!(admin(&world, Method::GET, &format!("runners?{bad}"), None).await?.status, 400, "{bad}");
+    }
+    assert!(world.events().await?.contains(&"admin.read success".to_owned()));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn an_administrator_compares_and_cleans_up(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::with_policy(pool, &policy_file(POLICY)?).await?;
+    drop(world.running("alice", "old").await?);
+    world.github.add_runner(ORGANIZATION, "somebody-elses", &[]);
+    let summary = admin(&world, Method::POST, "sync", None).await?;
+    assert_eq!((summary.status, &summary.body["listed"]), (200, &json!(2)), "{summary:?}");
+    let unmanaged = admin(&world, Method::GET, "unmanaged-runners", None).await?;
+    assert_eq!(
+        (&unmanaged.body["total"], &unmanaged.body["runners"][0]["name"]),
+        (&json!(1), &json!("somebody-elses"))
+    );
+
+    let turn = control_plane::jobs::try_turn(&world.app, control_plane::jobs::Job::Upkeep).await?;
+    let busy = admin(&world, Method::POST, "sync", None).await?;
+    assert_eq!((busy.status, busy.problem()), (409, "upkeep-in-progress"));
+    if let Some(turn) = turn {
+        turn.release_now().await?;
+    }
+    let report = admin(&world, Method::POST, "cleanup", Some(json!({"hours": 1, "dry_run": true}))).await?;
+    assert_eq!((report.status, &report.body), (200, &json!({"dry_run": true, "runners": []})));
+    let bad = admin(&world, Method::POST, "cleanup", Some(json!({"hours": 1, "dryrun": true}))).await?;
+    assert_eq!((bad.status, bad.problem()), (400, "invalid-request"));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn an_administrator_asks_why(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::with_policy(pool, &policy_file(POLICY)?).await?;
+    let ask = |subject: &str, label: &str| {
+        json!({
+            "claims": {"iss": ISSUER, "sub": subject}, "request": {"runner_name": "a", "labels": [label]},
+        })
+    };
+    let granted = admin(&world, Method::POST, "policy/explain", Some(ask("alice", "gpu"))).await?;
+    assert_eq!((granted.status, &granted.body["allowed"]), (200, &json!(true)), "{granted:?}");
+    assert_eq!(granted.body["limits"]["active"], 3);
+    assert_eq!(granted.body["owner"], json!({"issuer": ISSUER, "subject": "alice"}));
+    let sha256 = world.app.policy.current().sha256().map(str::to_owned);
+    assert_eq!(granted.body["policy_sha256"], json!(sha256));
+    let denied = admin(&world, Method::POST, "policy/explain", Some(ask("alice", "tpu"))).await?;
+    assert_eq!(denied.body["rules"][0]["reasons"], json!(["label tpu is not granted"]));
+    let nobody = json!({"claims": {"iss": ISSUER}, "request": {"runner_name": "a"}});
+    let answer = admin(&world, Method::POST, "policy/explain", Some(nobody)).await?;
+    assert_eq!((answer.status, answer.problem()), (400, "invalid-request"));
+    let query = "select count(*) from audit_log where policy_sha256 is distinct from $1";
+    let without: i64 = sqlx::query_scalar(query).bind(sha256).fetch_one(&world.pool).await?;
+    assert_eq!(without, 0, "each entry has the hash of the policy");
+    Ok(())
+}
