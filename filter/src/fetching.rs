@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use authn::{FetchError, Gate, KeySource, Lease, Provider, SharedKeys, Turn, max_age};
+use authn::{FetchError, Gate, KeySource, Lease, Provider, Remote, SharedKeys, Turn, max_age};
 use proxy_wasm::types::LogLevel;
 
 use crate::host;
@@ -79,17 +79,13 @@ impl Fetching {
         let (keys_name, lease_name) = names(&remote.shared_name());
         let (keys, _) = host::shared(&keys_name);
         let (lease, version) = host::shared(&lease_name);
-        let adopted = match Turn::of(source, keys.as_deref(), lease.as_deref(), now) {
-            Turn::Follow => return Looked::Waiting,
-            Turn::Fail => source.finished(Err(FetchError::NoAnswer), now, host::random()),
-            Turn::Adopt => match keys.as_deref().and_then(SharedKeys::decode) {
-                Some(keys) => source.adopt(&keys, host::random()),
-                None => return Looked::Waiting,
-            },
+        match Turn::take(source, keys.as_deref(), lease.as_deref(), now, host::random()) {
+            Turn::Adopted | Turn::Failed => Looked::Settled,
+            Turn::Follow => Looked::Waiting,
             // A first write can't be compared with what was there; the next look can. A host that then still has
             // nothing has no shared data: each worker is on its own there.
             Turn::Lead if version.is_none() && host::share_first(&lease_name, &Lease::Fetching(0).encode()) => {
-                return Looked::Waiting;
+                Looked::Waiting
             }
             Turn::Lead => {
                 let until = now.saturating_add(host::millis(remote.longest_fetch()));
@@ -103,13 +99,9 @@ impl Fetching {
                     return Looked::Waiting;
                 }
                 end(provider, source, &Err(FetchError::NoAnswer), metrics);
-                return Looked::Settled;
+                Looked::Settled
             }
-        };
-        if let Err(error) = adopted {
-            host::log(LogLevel::Debug, &format!("oidc filter: keys of provider {}: {error}", provider.name));
         }
-        Looked::Settled
     }
 
     /// Takes the answer to a request of this number. Gives the provider whose waiting requests may be judged again,
@@ -124,9 +116,9 @@ impl Fetching {
     ) -> Option<usize> {
         let request = self.requests.remove(&number)?;
         let (provider, source) = (gate.providers().get(request.provider)?, sources.get_mut(request.provider)?);
-        let mut answer = answer(body_size);
+        let remote = provider.remote()?;
+        let mut answer = answer(body_size, remote);
         if let (Document::Metadata, Ok((metadata, _))) = (request.asks_for, &answer) {
-            let remote = provider.remote()?;
             let uri = remote.jwks_uri(metadata);
             if let Some(number) =
                 uri.as_deref().and_then(|uri| remote.second(uri)).and_then(|fetch| host::start(&fetch))
@@ -171,11 +163,14 @@ fn names(shared: &str) -> (String, String) {
     (format!("{shared}:keys"), format!("{shared}:lease"))
 }
 
-/// The answer to a request: its body and `max-age`, if it came and says 200.
-fn answer(body_size: usize) -> Answered {
+/// The answer to a request: its body and `max-age`, if it came, says 200 and is not too large to be read.
+fn answer(body_size: usize, remote: &Remote) -> Answered {
     let status = host::answer_header(":status").and_then(|status| status.parse().ok()).ok_or(FetchError::NoAnswer)?;
     if status != 200 {
         return Err(FetchError::Status(status));
+    }
+    if body_size > remote.max_size() {
+        return Err(FetchError::TooLarge);
     }
     let body = host::answer_body(body_size).ok_or(FetchError::NoAnswer)?;
     Ok((body, host::answer_header("cache-control").as_deref().and_then(max_age)))

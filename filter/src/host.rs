@@ -43,6 +43,9 @@ pub(crate) fn apply(changes: &Changes<'_>) -> Result<(), Status> {
     for name in &changes.remove {
         remove_request_header(name)?;
     }
+    for (name, value) in &changes.rest {
+        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value))?;
+    }
     for (name, value) in &changes.set {
         hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()))?;
     }

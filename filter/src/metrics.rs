@@ -1,4 +1,5 @@
-//! Counters and gauges of the host. Their number is fixed; their names hold nothing of a request. A host without
+//! Counters and gauges of the host. Their number is fixed; their names hold nothing of a request, and of the
+//! configuration the one part that is meant for it. A host without
 //! metrics loses them and nothing else.
 
 use authn::{KeySource, Refusal};
@@ -21,9 +22,13 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn define() -> Self {
-        let counter = |name: &str| hostcalls::define_metric(MetricType::Counter, &format!("oidc_filter.{name}")).ok();
-        let gauge = |name: &str| hostcalls::define_metric(MetricType::Gauge, &format!("oidc_filter.{name}")).ok();
+    /// `prefix` is a further part of the names, if it is not empty.
+    pub(crate) fn define(prefix: &str) -> Self {
+        let dot = if prefix.is_empty() { "" } else { "." };
+        let define =
+            |kind, name: &str| hostcalls::define_metric(kind, &format!("oidc_filter.{prefix}{dot}{name}")).ok();
+        let counter = |name: &str| define(MetricType::Counter, name);
+        let gauge = |name: &str| define(MetricType::Gauge, name);
         let denied = |refusal: Refusal| (refusal, counter(&format!("denied.{}", refusal.code())));
         Self {
             allowed: counter("allowed"),

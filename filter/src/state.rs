@@ -48,7 +48,8 @@ pub(crate) enum Next<'g> {
 impl State {
     pub(crate) fn new(gate: Gate) -> Result<Self, ConfigError> {
         let worker = gate.worker(backend(&gate))?;
-        Ok(Self { gate, worker, metrics: Metrics::define(), fetching: Fetching::default(), waiting: BTreeMap::new() })
+        let metrics = Metrics::define(&gate.stat_prefix);
+        Ok(Self { gate, worker, metrics, fetching: Fetching::default(), waiting: BTreeMap::new() })
     }
 
     /// Decides about a request; one that lacks a key may wait for it, and then its headers are kept.

@@ -18,6 +18,7 @@ use crate::provider::{Defaults, Provider};
 use crate::refusal::Refusal;
 use crate::requirement::Requirement;
 use crate::rules::Rule;
+use crate::sharing;
 use crate::signature::Backend;
 use crate::statement::{Identity, Set};
 
@@ -36,6 +37,8 @@ pub struct Gate {
     identity: Option<Identity>,
     bypass_cors_preflight: bool,
     strip_failure_response: bool,
+    /// A further part of the metrics' names; often empty.
+    pub stat_prefix: String,
     /// Whether requests are only judged, and all let through.
     pub shadow: bool,
     /// Whether the host may check signatures.
@@ -68,6 +71,8 @@ pub struct Changes<'g> {
     pub remove: Vec<&'g str>,
     /// Headers to set, each replacing all of its name.
     pub set: Set<'g>,
+    /// Headers to set to what the client sent less the token, byte for byte.
+    pub rest: Vec<(&'g str, Vec<u8>)>,
     /// Whether the route must be chosen again.
     pub clear_route_cache: bool,
 }
@@ -102,10 +107,12 @@ impl Gate {
             return Err(ConfigError::new("allowed_algorithms", "empty: no token could be accepted"));
         }
         let names: Vec<String> = config.providers.keys().cloned().collect();
+        let namespace = sharing::namespace(&config, &environment);
         let defaults = Defaults {
             algorithms: &config.allowed_algorithms,
             types: &config.accepted_types,
             environment: &environment,
+            namespace: &namespace,
         };
         let providers = config.providers.into_iter().map(|(name, from)| Provider::new(name, from, &defaults));
         let providers = providers.collect::<Result<Vec<_>, _>>()?;
@@ -137,6 +144,7 @@ impl Gate {
             identity,
             bypass_cors_preflight: config.bypass_cors_preflight,
             strip_failure_response: config.strip_failure_response,
+            stat_prefix: config.stat_prefix,
             shadow: config.shadow,
             host_signatures: config.host_signatures,
         })
@@ -225,8 +233,8 @@ impl<'g> Changes<'g> {
                 distinct.push(place);
             }
         }
-        let (remove, set) = take_out(&distinct, headers);
-        Self { remove, set: set.into_iter().map(|(name, value)| (name, value.into())).collect(), ..Self::default() }
+        let (remove, rest) = take_out(&distinct, headers);
+        Self { remove, rest, ..Self::default() }
     }
 
     fn add_claims(&mut self, provider: &'g Provider, known: &Known) -> Result<(), Refusal> {

@@ -11,8 +11,13 @@ const MAX_DEPTH: usize = 16;
 
 /// The object in these bytes, or nothing when they hold anything else.
 pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+    object_within(bytes, MAX_DEPTH)
+}
+
+/// The same with another bound on nesting.
+pub(crate) fn object_within(bytes: &[u8], depth: usize) -> Option<Map<String, Value>> {
     let mut input = serde_json::Deserializer::from_slice(bytes);
-    let value = Strict { depth: MAX_DEPTH }.deserialize(&mut input).ok()?;
+    let value = Strict { depth }.deserialize(&mut input).ok()?;
     input.end().ok()?;
     match value {
         Value::Object(members) => Some(members),

@@ -15,6 +15,9 @@ const DEFAULT_COOLDOWN: Duration = Duration::from_secs(5);
 const DEFAULT_STALE_LIMIT: Duration = Duration::from_hours(24);
 /// A key that was asked for and not found is not asked for again for so many cool-downs.
 const COOLDOWNS_OF_A_MISSING_KEY: u64 = 12;
+/// A worker leaves fetches to others for so long in a row and no longer: whoever can write to what they share could
+/// otherwise keep it from ever fetching. Many workers that share one failing issuer take turns more often than that.
+const LONGEST_DEFERENCE: Duration = Duration::from_mins(5);
 /// How many missing keys are remembered, and how many may be asked for in one fetch. What does not fit is refused by
 /// the cool-down alone.
 const MOST_MISSING: usize = 1000;
@@ -69,6 +72,9 @@ pub enum FetchError {
     /// An answer with another status than 200.
     #[error("status {0}")]
     Status(u32),
+    /// An answer that is longer than is read.
+    #[error("the answer is larger than max_size")]
+    TooLarge,
     /// An answer that holds no usable keys.
     #[error(transparent)]
     Keys(#[from] KeySetError),
@@ -101,6 +107,8 @@ pub struct KeySource {
     fetching: bool,
     /// Failed fetches since the last good one.
     failures: u32,
+    /// Since when the fetch is left to other workers, if it is.
+    deferring_since: Option<u64>,
     /// Counts the changes of the keys.
     epoch: u64,
     /// The document in use, to see whether the next one differs.
@@ -131,6 +139,7 @@ impl KeySource {
             cool_until: 0,
             fetching: false,
             failures: 0,
+            deferring_since: None,
             epoch: 0,
             document: Vec::new(),
             asked: BTreeSet::new(),
@@ -176,17 +185,28 @@ impl KeySource {
             return Ok(());
         };
         self.fetching = false;
+        self.deferring_since = None;
+        self.failed(now, settings, random);
+        let (document, max_age) = answer?;
+        self.take(document, settings)?;
+        self.renewed(max_age, now, settings, random);
+        Ok(())
+    }
+
+    fn failed(&mut self, now: u64, settings: KeySettings, random: u64) {
         self.cool_until = now.saturating_add(millis(settings.cooldown));
         self.due_at = now.saturating_add(self.pause_after_failure(settings, random));
         self.failures = self.failures.saturating_add(1);
-        let (document, max_age) = answer?;
-        self.take(document, settings)?;
+    }
+
+    fn renewed(&mut self, max_age: Option<Duration>, at: u64, settings: KeySettings, random: u64) {
         self.failures = 0;
-        self.fetched_at = now;
+        self.deferring_since = None;
+        self.fetched_at = at;
+        self.cool_until = at.saturating_add(millis(settings.cooldown));
         let fresh = max_age.map_or(settings.cache, |max_age| max_age.min(settings.cache)).max(SHORTEST_CACHE);
-        self.due_at = now.saturating_add(ahead_of_expiry(millis(fresh), random));
-        self.remember_missing(now, settings);
-        Ok(())
+        self.due_at = at.saturating_add(ahead_of_expiry(millis(fresh), random));
+        self.remember_missing(at, settings);
     }
 
     /// Whether keys that another worker fetched are newer than these.
@@ -194,9 +214,27 @@ impl KeySource {
         keys.fetched_at <= now && (self.keys.is_none() || keys.fetched_at > self.fetched_at)
     }
 
-    /// Takes keys that another worker fetched, as if this one had fetched them then.
-    pub fn adopt(&mut self, keys: &SharedKeys<'_>, random: u64) -> Result<(), FetchError> {
-        self.finished(Ok((keys.document, keys.max_age)), keys.fetched_at, random)
+    /// Takes keys that another worker fetched, as if this one had fetched them then. Nothing changes when they are none:
+    /// what was read is no answer of the issuer's.
+    pub(crate) fn adopt(&mut self, keys: &SharedKeys<'_>, random: u64) -> Result<(), FetchError> {
+        if let Some(settings) = self.settings {
+            self.take(keys.document, settings)?;
+            self.renewed(keys.max_age, keys.fetched_at, settings, random);
+        }
+        Ok(())
+    }
+
+    /// Whether the fetch may be left to another worker once more.
+    pub(crate) fn may_defer(&mut self, now: u64) -> bool {
+        let since = *self.deferring_since.get_or_insert(now);
+        now.saturating_sub(since) < millis(LONGEST_DEFERENCE)
+    }
+
+    /// Another worker's fetch failed.
+    pub(crate) fn failed_elsewhere(&mut self, now: u64, random: u64) {
+        if let Some(settings) = self.settings {
+            self.failed(now, settings, random);
+        }
     }
 
     /// How many entries of the key set in use were passed over.

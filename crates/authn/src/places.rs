@@ -167,7 +167,7 @@ fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 
 /// What becomes of the request's headers when the tokens in these places are taken out: names to remove, and
 /// headers to set anew.
-pub(crate) fn take_out<'p>(places: &[&'p Place], headers: &Headers<'_>) -> (Vec<&'p str>, Vec<(&'p str, String)>) {
+pub(crate) fn take_out<'p>(places: &[&'p Place], headers: &Headers<'_>) -> (Vec<&'p str>, Vec<(&'p str, Vec<u8>)>) {
     let mut remove = Vec::new();
     let mut set = Vec::new();
     for place in places {
@@ -179,7 +179,7 @@ pub(crate) fn take_out<'p>(places: &[&'p Place], headers: &Headers<'_>) -> (Vec<
     }
     if places.iter().any(|place| matches!(place, Place::Parameter(_))) {
         let path = headers.first(":path").and_then(|path| without_parameters(path, places));
-        set.extend(path.map(|path| (":path", path)));
+        set.extend(path.map(|path| (":path", path.into_bytes())));
     }
     if places.iter().any(|place| matches!(place, Place::Cookie(_))) {
         match without_cookies(headers, places) {
@@ -200,17 +200,17 @@ fn without_parameters(path: &[u8], places: &[&Place]) -> Option<String> {
     Some(if query.is_empty() { before.to_owned() } else { format!("{before}?{query}") })
 }
 
-fn without_cookies(headers: &Headers<'_>, places: &[&Place]) -> Option<String> {
-    let taken = |name: &str| places.iter().any(|place| matches!(place, Place::Cookie(cookie) if cookie == name));
-    let kept: Vec<String> = headers
+/// The other cookies, which need not be text.
+fn without_cookies(headers: &Headers<'_>, places: &[&Place]) -> Option<Vec<u8>> {
+    let taken =
+        |name: &[u8]| places.iter().any(|place| matches!(place, Place::Cookie(cookie) if cookie.as_bytes() == name));
+    let kept: Vec<&[u8]> = headers
         .all("cookie")
-        .filter_map(|header| std::str::from_utf8(header).ok())
-        .flat_map(|text| text.split(';'))
-        .map(str::trim)
-        .filter(|one| !one.is_empty() && !one.split_once('=').is_some_and(|(name, _)| taken(name.trim())))
-        .map(str::to_owned)
+        .flat_map(|header| header.split(|byte| *byte == b';'))
+        .map(<[u8]>::trim_ascii)
+        .filter(|one| !one.is_empty() && !cookies(one).any(|(name, _)| taken(name)))
         .collect();
-    if kept.is_empty() { None } else { Some(kept.join("; ")) }
+    if kept.is_empty() { None } else { Some(kept.join(&b"; "[..])) }
 }
 
 #[cfg(test)]
@@ -298,7 +298,20 @@ mod tests {
         let cookie = Place::Cookie("session".into());
         let (remove, set) = take_out(&[&Place::Bearer, &parameter, &cookie], &request);
         assert_eq!(remove, ["authorization"]);
-        assert_eq!(set, [(":path", "/x?a=b&c=d%20e".to_owned()), ("cookie", "a=b; c=d".to_owned())]);
+        assert_eq!(set, [(":path", b"/x?a=b&c=d%20e".to_vec()), ("cookie", b"a=b; c=d".to_vec())]);
+    }
+
+    #[test]
+    fn cookies_that_are_no_text_stay_as_they_were() {
+        let cookies: [(&[u8], &[u8]); 3] = [
+            (b"cookie", b"a=\xff\x80; session=t ;\xc3=x"),
+            (b"cookie", b"session=t"),
+            (b"cookie", b"b=\xed\xa0\x80;;c"),
+        ];
+        let session = Place::Cookie("session".into());
+        let (remove, set) = take_out(&[&session], &cookies.into_iter().collect());
+        assert!(remove.is_empty());
+        assert_eq!(set, [("cookie", b"a=\xff\x80; \xc3=x; b=\xed\xa0\x80; c".to_vec())]);
     }
 
     #[test]
@@ -306,6 +319,6 @@ mod tests {
         let request = headers(&[(":path", "/x?jwt=t"), ("cookie", "session=t")]);
         let (parameter, cookie) = (Place::Parameter("jwt".into()), Place::Cookie("session".into()));
         let (remove, set) = take_out(&[&parameter, &cookie], &request);
-        assert_eq!((remove, set), (vec!["cookie"], vec![(":path", "/x".to_owned())]));
+        assert_eq!((remove, set), (vec!["cookie"], vec![(":path", b"/x".to_vec())]));
     }
 }

@@ -10,6 +10,7 @@ use crate::places::Places;
 use crate::remote::Remote;
 use crate::statement::Claims;
 use crate::text::TextMatch;
+use crate::token::MAX_TOKEN_LENGTH;
 use crate::verify::Expectations;
 
 /// How many verified tokens of one provider a worker remembers, unless configured: about a megabyte.
@@ -25,6 +26,8 @@ pub struct Provider {
     pub(crate) claims: Claims,
     pub(crate) clear_route_cache: bool,
     pub(crate) remembered: usize,
+    /// The longest token that is remembered, in bytes.
+    longest_remembered: usize,
     keys: Keys,
 }
 
@@ -38,6 +41,8 @@ pub(crate) struct Defaults<'d> {
     pub(crate) algorithms: &'d [Algorithm],
     pub(crate) types: &'d [String],
     pub(crate) environment: &'d dyn Fn(&str) -> Option<String>,
+    /// Where the workers share keys.
+    pub(crate) namespace: &'d str,
 }
 
 impl Provider {
@@ -48,7 +53,8 @@ impl Provider {
         }
         let keys = match (from.remote_jwks, from.local_jwks) {
             (Some(remote), None) => {
-                Keys::Remote(Box::new(Remote::new(&format!("{at}.remote_jwks"), &from.issuer, remote)?))
+                let at = format!("{at}.remote_jwks");
+                Keys::Remote(Box::new(Remote::new(&at, &from.issuer, defaults.namespace, remote)?))
             }
             (None, Some(local)) => local_keys(&format!("{at}.local_jwks"), local, defaults.environment)?,
             _ => return Err(ConfigError::new(at, "give exactly one of remote_jwks and local_jwks")),
@@ -68,10 +74,10 @@ impl Provider {
             max_lifetime: from.max_lifetime.map(|lifetime| lifetime.as_secs()),
         };
         let payload = from.forward_payload_header;
-        let remembered = from.jwt_cache_config.map_or(Ok(DEFAULT_REMEMBERED), |cache| {
-            usize::try_from(cache.jwt_cache_size)
-                .map_err(|_| ConfigError::new(format!("{at}.jwt_cache_config.jwt_cache_size"), "too many"))
-        })?;
+        let (remembered, longest_remembered) = match from.jwt_cache_config {
+            None => (DEFAULT_REMEMBERED, MAX_TOKEN_LENGTH),
+            Some(cache) => (bound(cache.jwt_cache_size), longest_of(cache.jwt_max_token_size)),
+        };
         Ok(Self {
             expected,
             places: Places::new(&at, from.from_headers, from.from_params, from.from_cookies)?,
@@ -79,9 +85,15 @@ impl Provider {
             claims: Claims::new(&at, from.claim_to_headers, payload, from.pad_forward_payload_header)?,
             clear_route_cache: from.clear_route_cache,
             remembered,
+            longest_remembered,
             keys,
             name,
         })
+    }
+
+    /// Whether a token, once verified, is remembered.
+    pub(crate) fn remembers(&self, token: &str) -> bool {
+        self.remembered > 0 && token.len() <= self.longest_remembered
     }
 
     /// Its keys as they are before anything happened.
@@ -101,6 +113,15 @@ impl Provider {
             Keys::Remote(remote) => Some(remote),
         }
     }
+}
+
+fn bound(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// As in jwt_authn, 0 stands for no choice.
+fn longest_of(size: u32) -> usize {
+    if size == 0 { MAX_TOKEN_LENGTH } else { bound(size) }
 }
 
 fn local_keys(

@@ -16,6 +16,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Remote {
     pub(crate) settings: KeySettings,
     issuer: String,
+    /// Where this configuration's records lie in shared data.
+    namespace: String,
     first: Url,
     /// The cluster of the keys, when the first answer is the metadata that says where they are.
     discovers: Option<String>,
@@ -45,7 +47,7 @@ pub struct Fetch<'p> {
 }
 
 impl Remote {
-    pub(crate) fn new(at: &str, issuer: &str, from: config::RemoteJwks) -> Result<Self, ConfigError> {
+    pub(crate) fn new(at: &str, issuer: &str, namespace: &str, from: config::RemoteJwks) -> Result<Self, ConfigError> {
         let settings = settings(&from);
         let (uri, discovery, field) = match (from.http_uri, from.discovery) {
             (Some(uri), None) => (uri, None, "http_uri"),
@@ -62,15 +64,21 @@ impl Remote {
             timeout: uri.timeout.unwrap_or(DEFAULT_TIMEOUT),
         };
         let jwks_cluster = discovery.map(|discovery| discovery.jwks_cluster.unwrap_or(uri.cluster));
-        Ok(Self { settings, issuer: issuer.to_owned(), first, discovers: jwks_cluster })
+        let (issuer, namespace) = (issuer.to_owned(), namespace.to_owned());
+        Ok(Self { settings, issuer, namespace, first, discovers: jwks_cluster })
     }
 
     /// A name for what the workers share about these keys. Providers with the same issuer and URL may share them.
     pub fn shared_name(&self) -> String {
         let Url { scheme, authority, path, cluster, .. } = &self.first;
         let discovers = self.discovers.as_deref().unwrap_or_default();
-        let whole = [self.issuer.as_str(), scheme, authority, path, cluster, discovers].join("\n");
+        let whole = [self.namespace.as_str(), &self.issuer, scheme, authority, path, cluster, discovers].join("\n");
         format!("oidc-filter:{}", hex::encode(Sha256::digest(whole.as_bytes())))
+    }
+
+    /// The longest answer that is read, in bytes.
+    pub fn max_size(&self) -> usize {
+        self.settings.limits.bytes
     }
 
     /// How long a fetch may take in all.
@@ -147,7 +155,7 @@ mod tests {
     use serde_json::json;
 
     fn build(remote: Value) -> Result<Remote, ConfigError> {
-        Remote::new("at", "https://idp.example", serde_json::from_value(remote).unwrap())
+        Remote::new("at", "https://idp.example", "", serde_json::from_value(remote).unwrap())
     }
 
     fn discovering() -> Remote {

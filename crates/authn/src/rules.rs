@@ -110,6 +110,12 @@ pub(crate) fn claim<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'
     })
 }
 
+/// The claim to which these names lead, each to the letter.
+pub(crate) fn claim_at<'c>(claims: &'c Map<String, Value>, path: &[config::PathSegment]) -> Option<&'c Value> {
+    let (first, deeper) = path.split_first()?;
+    deeper.iter().try_fold(claims.get(&first.key)?, |found, segment| found.as_object()?.get(&segment.key))
+}
+
 impl PathMatch {
     fn new(at: &str, from: RouteMatch) -> Result<Self, ConfigError> {
         let case_sensitive = from.case_sensitive.unwrap_or(true);
@@ -215,6 +221,17 @@ mod tests {
         assert_eq!(claim(claims, "a.x"), None);
         let pod = json!({"kubernetes.io": {"serviceaccount": {"uid": "u"}}});
         assert_eq!(claim(pod.as_object().unwrap(), "kubernetes.io.serviceaccount.uid"), Some(&json!("u")));
+    }
+
+    #[test]
+    fn a_path_leads_to_a_claim_by_whole_names() {
+        let claims = json!({"a": {"b.c": 1, "b": {"c": 2}}, "a.b": 3});
+        let at = |names: &[&str]| {
+            let path: Vec<_> = names.iter().map(|name| config::PathSegment { key: (*name).into() }).collect();
+            claim_at(claims.as_object().unwrap(), &path).cloned()
+        };
+        assert_eq!([at(&["a", "b.c"]), at(&["a", "b", "c"]), at(&["a.b"])], [1, 2, 3].map(|n| Some(json!(n))));
+        assert_eq!([at(&[]), at(&["a.b", "c"]), at(&["b"]), at(&["a", "b", "c", "d"])], [(); 4].map(|()| None));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::config::{self, ConfigError};
 use crate::hygiene::{check_header_name, is_header_value};
 use crate::memory::{self, Known};
 use crate::refusal::Refusal;
-use crate::rules::claim;
+use crate::rules::{claim, claim_at};
 use crate::{json, token};
 
 /// Headers to set, each replacing all of its name.
@@ -47,8 +47,11 @@ impl Claims {
             let at = format!("{at}.claim_to_headers[{index}]");
             check_header_name(&one.header_name)
                 .map_err(|problem| ConfigError::new(format!("{at}.header_name"), problem))?;
-            if one.claim_name.is_empty() {
-                return Err(ConfigError::new(format!("{at}.claim_name"), "empty"));
+            if one.claim_name.is_empty() == one.claim_path.is_empty() {
+                return Err(ConfigError::new(at, "give exactly one of claim_name and claim_path"));
+            }
+            if let Some(index) = one.claim_path.iter().position(|segment| segment.key.is_empty()) {
+                return Err(ConfigError::new(format!("{at}.claim_path[{index}].key"), "empty"));
             }
         }
         if let Some(name) = &payload {
@@ -68,7 +71,11 @@ impl Claims {
 
     /// A value, or none, for each of [`Claims::header_names`].
     pub(crate) fn state(&self, claims: &Map<String, Value>, token: &str) -> Result<Box<[Option<Rc<str>>]>, Refusal> {
-        let of_claims = self.to_headers.iter().map(|one| match claim(claims, &one.claim_name).map(header_value) {
+        let find = |one: &config::ClaimToHeader| match one.claim_path.as_slice() {
+            [] => claim(claims, &one.claim_name),
+            path => claim_at(claims, path),
+        };
+        let of_claims = self.to_headers.iter().map(|one| match find(one).map(header_value) {
             Some(Err(_)) if one.omit_invalid => Ok(None),
             value => value.transpose(),
         });

@@ -1,6 +1,9 @@
 //! docs/filter.md says what the code does: each field of the configuration, each refusal, each default.
 #![cfg(feature = "schema")]
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
@@ -9,13 +12,15 @@ use authn::{Answer, ConfigError, Gate, KeySettings, Refusal};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
+use self::schema::camel_case;
+
 const PAGE: &str = include_str!("../../../docs/filter.md");
 /// The key of RFC 8037 appendix A.2.
 const JWKS: &str = r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 const NO_VALUE: &str = "–";
 
 /// Every field that Envoy 1.40 has in `envoy.extensions.filters.http.jwt_authn.v3` and in what that refers to.
-const JWT_AUTHN: [(&str, &str); 20] = [
+const JWT_AUTHN: [(&str, &str); 21] = [
     (
         "JwtAuthentication",
         "providers rules filter_state_rules bypass_cors_preflight requirement_map strip_failure_response stat_prefix",
@@ -38,6 +43,7 @@ const JWT_AUTHN: [(&str, &str); 20] = [
     ("DataSource", "filename inline_bytes inline_string environment_variable watched_directory"),
     ("JwtHeader", "name value_prefix"),
     ("JwtClaimToHeader", "header_name claim_name claim_path"),
+    ("JwtClaimToHeader.PathSegment", "key"),
     ("JwtCacheConfig", "jwt_cache_size jwt_max_token_size"),
     ("RequirementRule", "match requires requirement_name"),
     (
@@ -59,10 +65,11 @@ const JWT_AUTHN: [(&str, &str); 20] = [
 ];
 
 /// The names that the schema has for messages which Envoy calls otherwise.
-const RENAMED: [(&str, &[&str]); 10] = [
+const RENAMED: [(&str, &[&str]); 11] = [
     ("Config", &["JwtAuthentication"]),
     ("Provider", &["JwtProvider"]),
     ("ClaimToHeader", &["JwtClaimToHeader"]),
+    ("PathSegment", &["JwtClaimToHeader.PathSegment"]),
     ("Regex", &["RegexMatcher"]),
     ("AsyncFetch", &["JwksAsyncFetch"]),
     ("BackOff", &["BackoffStrategy"]),
@@ -199,6 +206,9 @@ fn configuration(message: &str, object: Value) -> anyhow::Result<Value> {
         "DataSource" => with("local_jwks", object),
         "JwtHeader" => with("from_headers", json!([object])),
         "JwtClaimToHeader" => with("claim_to_headers", json!([object])),
+        "JwtClaimToHeader.PathSegment" => {
+            with("claim_to_headers", json!([{"header_name": "x-claim-team", "claim_path": [object]}]))
+        }
         "JwtCacheConfig" => with("jwt_cache_config", object),
         "StringMatcher" => with("subjects", object),
         "RequirementRule" => configured_with_rule(object),
@@ -242,6 +252,7 @@ fn companions(message: &str, field: &str) -> Value {
         ("HttpUri", _) => uri,
         ("BackoffStrategy", _) => json!({"base_interval": "1s"}),
         ("JwtHeader", _) => json!({"name": "x-jwt"}),
+        ("JwtClaimToHeader", "claim_path") => json!({"header_name": "x-claim-team"}),
         ("JwtClaimToHeader", _) => json!({"header_name": "x-claim-team", "claim_name": "team"}),
         ("StringMatcher", "ignore_case") => json!({"exact": "a"}),
         ("RequirementRule", "requirement_name") => json!({"match": {"prefix": "/"}}),
@@ -265,17 +276,6 @@ fn start(configuration: &Value, signing_key: &str) -> Result<(), ConfigError> {
 
 fn signing_key() -> anyhow::Result<String> {
     Ok(identity::KeyPair::generate()?.private_pem)
-}
-
-fn camel_case(field: &str) -> String {
-    let mut upper = false;
-    let letters = field.chars().filter_map(|letter| {
-        let is_gap = letter == '_';
-        let shown = if upper { letter.to_ascii_uppercase() } else { letter };
-        upper = is_gap;
-        (!is_gap).then_some(shown)
-    });
-    letters.collect()
 }
 
 #[test]
@@ -309,25 +309,28 @@ fn every_field_of_the_schema_has_its_row_and_every_done_row_its_field() {
 
 #[test]
 fn the_example_of_every_done_row_is_accepted_in_both_spellings() {
-    let (rows, key) = (done().unwrap(), signing_key().unwrap());
+    let (rows, key, schema) = (done().unwrap(), signing_key().unwrap(), schema::generated());
     assert!(rows.len() > 80, "{}", rows.len());
     for row in rows {
         for spelling in [row.field.clone(), camel_case(&row.field)] {
             let configuration = with_field(&row, &spelling, row.value().unwrap()).unwrap();
             assert_eq!(start(&configuration, &key), Ok(()), "{row:?}\n{configuration:#}");
+            schema::check(&schema, &schema, &configuration).unwrap();
         }
     }
 }
 
 #[test]
 fn every_refused_row_is_refused_with_its_reason() {
-    let (rows, key) = (rows().unwrap(), signing_key().unwrap());
+    let (rows, key, schema) = (rows().unwrap(), signing_key().unwrap(), schema::generated());
     let refused: Vec<_> = rows.iter().filter_map(|row| row.reason().map(|reason| (row, reason))).collect();
     let told: BTreeSet<_> = refused.iter().map(|(row, reason)| (&*row.message, &*row.field, *reason)).collect();
     assert_eq!(told, UNSUPPORTED.iter().map(|one| (one.message, one.field, one.reason)).collect());
     for (row, reason) in refused {
         for spelling in [row.field.clone(), camel_case(&row.field)] {
-            let error = start(&with_field(row, &spelling, json!({})).unwrap(), &key).unwrap_err();
+            let configuration = with_field(row, &spelling, json!({})).unwrap();
+            assert!(schema::check(&schema, &schema, &configuration).is_err(), "{row:?}");
+            let error = start(&configuration, &key).unwrap_err();
             assert_eq!(error.path.rsplit('.').next(), Some(spelling.as_str()), "{row:?}: {error}");
             assert_eq!(error.problem, format!("not supported: {reason}"), "{row:?}");
         }

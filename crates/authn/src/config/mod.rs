@@ -7,19 +7,26 @@ mod identity;
 mod keys;
 mod provider;
 mod rule;
+mod shape;
 mod unsupported;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 pub use self::identity::{Assertion, Identity, IdentityHeaders};
 pub use self::keys::{AsyncFetch, BackOff, DataSource, Discovery, HttpUri, RemoteJwks, RetryPolicy};
-pub use self::provider::{ClaimToHeader, JwtCacheConfig, JwtHeader, Provider, Regex, StringMatcher};
+pub use self::provider::{ClaimToHeader, JwtCacheConfig, JwtHeader, PathSegment, Provider, Regex, StringMatcher};
 pub use self::rule::{Empty, ProviderWithAudiences, Requirement, Requirements, RouteMatch, Rule};
 pub use self::unsupported::{UNSUPPORTED, Unsupported};
 
 use crate::algorithm::Algorithm;
+
+/// What stands in Envoy's configuration beside the fields of jwt_authn's.
+const TYPE: &str = "type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication";
+/// A part of a name needs no more.
+const MAX_STAT_PREFIX: usize = 100;
 
 /// What is wrong with a configuration, and where.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,6 +65,12 @@ pub struct Config {
     /// Answers refused requests without a body.
     #[serde(default, alias = "stripFailureResponse")]
     pub strip_failure_response: bool,
+    /// A further part of the metrics' names, to tell several filters of one proxy apart.
+    #[serde(default, alias = "statPrefix")]
+    pub stat_prefix: String,
+    /// What a configuration of jwt_authn has in Envoy's: it may stay where it is.
+    #[serde(default, rename = "@type")]
+    pub kind: Option<String>,
     /// What the upstream is told about the caller. Beyond jwt_authn.
     #[serde(default)]
     pub identity: Option<Identity>,
@@ -73,6 +86,9 @@ pub struct Config {
     /// Verifies and counts, but refuses nothing and says nothing to the upstream. Beyond jwt_authn.
     #[serde(default)]
     pub shadow: bool,
+    /// SHA-256 of the text that all of it was read from.
+    #[serde(skip)]
+    pub(crate) digest: [u8; 32],
 }
 
 fn yes() -> bool {
@@ -93,12 +109,21 @@ impl Config {
     /// Reads the plugin configuration. References between fields are checked by [`Gate::new`](crate::Gate::new).
     pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
         let mut input = serde_json::Deserializer::from_slice(json);
-        let config = serde_path_to_error::deserialize(&mut input).map_err(|error| {
+        let mut config: Self = serde_path_to_error::deserialize(&mut input).map_err(|error| {
             let path = error.path().to_string();
             let problem = unsupported::explain(&path, &error.inner().to_string());
             ConfigError { path, problem }
         })?;
         input.end().map_err(|error| ConfigError::new(".", error.to_string()))?;
+        shape::check(json)?;
+        if config.kind.as_deref().is_some_and(|kind| kind != TYPE) {
+            return Err(ConfigError::new("@type", format!("another configuration; this filter reads {TYPE}")));
+        }
+        let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        if config.stat_prefix.len() > MAX_STAT_PREFIX || !config.stat_prefix.bytes().all(safe) {
+            return Err(ConfigError::new("stat_prefix", "at most 100 letters, digits, dots, dashes and underscores"));
+        }
+        config.digest = Sha256::digest(json).into();
         Ok(config)
     }
 }
@@ -138,6 +163,15 @@ mod tests {
         assert!(message.starts_with("filterStateRules: not supported: "), "{message}");
         let message = error(r#"{"providers":{"p":{"issuer":"i","payload_in_metadata":"x"}}}"#);
         assert!(message.starts_with("providers.p.payload_in_metadata: not supported: "), "{message}");
+    }
+
+    #[test]
+    fn the_type_of_a_pasted_configuration_may_stay_and_another_type_is_refused() {
+        assert!(Config::parse(format!("{{\"@type\":\"{TYPE}\"}}").as_bytes()).is_ok());
+        for other in ["type.googleapis.com/google.protobuf.Struct", ""] {
+            let message = error(&format!("{{\"@type\":\"{other}\"}}"));
+            assert!(message.starts_with("@type: another configuration"), "{message}");
+        }
     }
 
     #[test]

@@ -95,12 +95,24 @@ pub struct ClaimToHeader {
     /// The header.
     #[serde(alias = "headerName")]
     pub header_name: String,
-    /// The claim; dots lead into nested objects.
-    #[serde(alias = "claimName")]
+    /// The claim; dots lead into nested objects. This or `claim_path`.
+    #[serde(default, alias = "claimName")]
     pub claim_name: String,
+    /// The names that lead to the claim, each to the letter. This or `claim_name`.
+    #[serde(default, alias = "claimPath")]
+    pub claim_path: Vec<PathSegment>,
     /// Leaves the header out when the claim can't be one, instead of refusing the request. Beyond jwt_authn.
     #[serde(default, alias = "omitInvalid")]
     pub omit_invalid: bool,
+}
+
+/// One step into nested objects (`JwtClaimToHeader.PathSegment`).
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PathSegment {
+    /// The name of a member.
+    pub key: String,
 }
 
 /// How many verified tokens a worker remembers (`JwtCacheConfig`).
@@ -111,6 +123,9 @@ pub struct JwtCacheConfig {
     /// The number of tokens (100, as in jwt_authn); 0 turns the cache off.
     #[serde(default = "default_cache_size", alias = "jwtCacheSize")]
     pub jwt_cache_size: u32,
+    /// Longer tokens are verified each time; when absent or 0, every token that is accepted may be remembered.
+    #[serde(default, alias = "jwtMaxTokenSize")]
+    pub jwt_max_token_size: u32,
 }
 
 /// As in jwt_authn, whose printed form leaves the default out.

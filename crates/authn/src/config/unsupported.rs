@@ -14,19 +14,15 @@ pub struct Unsupported {
 const METADATA: &str =
     "a wasm filter can't write dynamic metadata; use claim_to_headers, forward_payload_header or the identity block";
 const PATHS_ONLY: &str = "rules match paths alone; give this route a path of its own or a listener of its own";
-const CACHED: &str = "every token that is accepted (16 KiB at most) can be remembered; bound them by jwt_cache_size";
 const FETCHED_WITHOUT: &str = "the fetch is retried on every failure; only the count and the pauses can be set";
 
 /// Every field that is refused. docs/filter.md lists the same, and a test compares the two.
-pub const UNSUPPORTED: [Unsupported; 26] = [
+pub const UNSUPPORTED: [Unsupported; 23] = [
     unsupported("JwtAuthentication", "filter_state_rules", "a wasm filter can't read other filters' state; use rules"),
-    unsupported("JwtAuthentication", "stat_prefix", "the metrics have fixed names; docs/filter.md lists them"),
     unsupported("JwtProvider", "payload_in_metadata", METADATA),
     unsupported("JwtProvider", "normalize_payload_in_metadata", METADATA),
     unsupported("JwtProvider", "header_in_metadata", METADATA),
     unsupported("JwtProvider", "failed_status_in_metadata", METADATA),
-    unsupported("JwtCacheConfig", "jwt_max_token_size", CACHED),
-    unsupported("JwtClaimToHeader", "claim_path", "use claim_name; dots in it lead into nested objects"),
     unsupported("JwtRequirement", "extract_only_without_validation", "a token that was not verified is never used"),
     unsupported("RouteMatch", "headers", PATHS_ONLY),
     unsupported("RouteMatch", "query_parameters", PATHS_ONLY),
@@ -58,7 +54,7 @@ pub(super) fn explain(path: &str, problem: &str) -> String {
     known.map_or_else(|| problem.to_owned(), |one| format!("not supported: {}", one.reason))
 }
 
-fn snake_case(name: &str) -> String {
+pub(super) fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len());
     for letter in name.chars() {
         if letter.is_ascii_uppercase() {

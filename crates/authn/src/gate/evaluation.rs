@@ -97,7 +97,7 @@ impl<'e> Evaluation<'e> {
             }
         })?;
         let known = Rc::new(known(gate, provider, index, verified, token));
-        if provider.remembered > 0 {
+        if provider.remembers(token) {
             self.memory.remember(token, source.epoch(), &known);
         }
         Ok(known)

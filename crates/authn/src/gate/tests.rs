@@ -32,8 +32,9 @@ impl World {
         Ok(match self.judge(list).map_err(|denied| denied.refusal)? {
             Verdict::Public => None,
             Verdict::Verified(changes) => {
-                let set = changes.set.into_iter();
-                Some(set.map(|(name, value)| (name.to_owned(), value.to_string())).collect())
+                let rest = changes.rest.into_iter().map(|(name, value)| (name, String::from_utf8(value).unwrap()));
+                let set = changes.set.into_iter().map(|(name, value)| (name, value.to_string()));
+                Some(rest.chain(set).map(|(name, value)| (name.to_owned(), value)).collect())
             }
         })
     }
@@ -355,7 +356,7 @@ fn a_configuration_that_can_not_hold_is_refused_with_its_path() {
         change(&mut configuration);
         World::new(&configuration).err().map(|error| error.path)
     };
-    let cases: [(&str, Change<'_>); 16] = [
+    let cases: [(&str, Change<'_>); 20] = [
         ("providers.main.issuer", &|all| all["providers"]["main"]["issuer"] = json!("")),
         ("providers.main", &|all| all["providers"]["main"]["local_jwks"] = json!(null)),
         ("providers.main.local_jwks", &|all| all["providers"]["main"]["local_jwks"]["inline_string"] = json!("{}")),
@@ -382,6 +383,17 @@ fn a_configuration_that_can_not_hold_is_refused_with_its_path() {
             all["identity"]["assertion"]["signing_key_env"] = json!("OTHER");
         }),
         ("allowed_algorithms", &|all| all["allowed_algorithms"] = json!([])),
+        ("stat_prefix", &|all| all["stat_prefix"] = json!("a b")),
+        ("providers.main.claim_to_headers[0]", &|all| {
+            all["providers"]["main"]["claim_to_headers"][0]["claim_path"] = json!([{"key": "team"}]);
+        }),
+        ("providers.main.claim_to_headers[0]", &|all| {
+            all["providers"]["main"]["claim_to_headers"] = json!([{"header_name": "x-team"}]);
+        }),
+        ("providers.main.claim_to_headers[0].claim_path[1].key", &|all| {
+            let path = json!([{"key": "a"}, {"key": ""}]);
+            all["providers"]["main"]["claim_to_headers"] = json!([{"header_name": "x-team", "claim_path": path}]);
+        }),
     ];
     for (expected, change) in cases {
         assert_eq!(path(change).as_deref(), Some(expected));
@@ -456,5 +468,55 @@ fn the_payload_is_passed_on_as_it_came() {
         configuration["providers"]["main"]["pad_forward_payload_header"] = json!(padded);
         let set = World::new(&configuration).unwrap().get("/api/x", &token).unwrap().unwrap();
         assert_eq!(value(&set, "x-payload"), Some(expected.as_str()));
+    }
+}
+
+/// RFC 8725 section 3.1. Each provider has its own list; one that has none has the list of all.
+#[test]
+fn each_provider_takes_the_algorithms_on_its_list_alone() {
+    let (elliptic, edwards) = (Issuer::new(Algorithm::ES256, "ec"), Issuer::new(Algorithm::EdDSA, "ed"));
+    let keys = json!({"keys": [elliptic.jwk, edwards.jwk]}).to_string();
+    let mut configuration = configuration(&elliptic);
+    configuration["providers"]["main"]["local_jwks"]["inline_string"] = json!(keys);
+    for (all, own, takes_elliptic, takes_edwards) in [
+        (json!(["ES256", "EdDSA"]), json!(null), true, true),
+        (json!(["ES256", "EdDSA"]), json!(["ES256"]), true, false),
+        (json!(["ES256"]), json!(["EdDSA"]), false, true),
+        (json!(["RS256"]), json!(null), false, false),
+    ] {
+        configuration["allowed_algorithms"] = all;
+        configuration["providers"]["main"]["allowed_algorithms"] = own;
+        let mut world = World::new(&configuration).unwrap();
+        for (issuer, taken) in [(&elliptic, takes_elliptic), (&edwards, takes_edwards)] {
+            let outcome = world.get("/api/x", &issuer.sign(&claims())).map(drop);
+            assert_eq!(outcome, if taken { Ok(()) } else { Err(Refusal::Algorithm) }, "{configuration:#}");
+        }
+    }
+}
+
+#[test]
+fn a_nested_claim_is_reached_by_dots_and_by_a_path() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    configuration["providers"]["main"]["claim_to_headers"] = json!([
+        {"header_name": "x-roles", "claim_name": "realm.roles"},
+        {"header_name": "x-pod", "claim_path": [{"key": "kubernetes.io"}, {"key": "pod"}]},
+    ]);
+    let mut all = with("realm", json!({"roles": ["a", "b"]}));
+    all["kubernetes.io"] = json!({"pod": 7});
+    let set = World::new(&configuration).unwrap().get("/api/x", &issuer.sign(&all)).unwrap().unwrap();
+    assert_eq!((value(&set, "x-roles"), value(&set, "x-pod")), (Some("a,b"), Some("7")));
+}
+
+#[test]
+fn a_token_that_is_longer_than_configured_is_not_remembered() {
+    let issuer = Issuer::new(Algorithm::EdDSA, "k");
+    let mut configuration = configuration(&issuer);
+    let token = issuer.sign(&claims());
+    for (longest, remembered) in [(token.len(), 1), (token.len() - 1, 0), (0, 1)] {
+        configuration["providers"]["main"]["jwt_cache_config"] = json!({"jwt_max_token_size": longest});
+        let mut world = World::new(&configuration).unwrap();
+        assert!(world.get("/api/x", &token).is_ok());
+        assert_eq!(world.worker.memory.len(), remembered, "{longest}");
     }
 }
