@@ -104,6 +104,7 @@ async fn bytes_that_are_no_text_neither_pass_as_an_identity_nor_end_the_vm() -> 
     other_headers_are_bytes(&mut world).await?;
     tokens_of_bytes_are_refused(&mut world).await?;
     paths_of_bytes_are_refused(&mut world).await?;
+    cookies_beside_the_token_stay_as_they_were(&mut world).await?;
 
     world.lives().await?;
     assert_eq!(self::vm(&world.edge).await?, vm, "no VM was made or reloaded");
@@ -177,6 +178,18 @@ async fn tokens_of_bytes_are_refused(world: &mut World) -> anyhow::Result<()> {
             assert!((400..500).contains(&answer.status), "{request:?}: {}", answer.body);
             assert!(answer.body.starts_with('{'), "the answer is a problem document: {}", answer.body);
         }
+    }
+    Ok(())
+}
+
+async fn cookies_beside_the_token_stay_as_they_were(world: &mut World) -> anyhow::Result<()> {
+    let token = world.issuer.mint(&Mint::new("team-blue", "runners").algorithm(Algorithm::Es256))?;
+    for value in ODD {
+        let cookies = [b"a=", value, b"; session=", token.as_bytes(), b"; b=", value].concat();
+        let answer = world.client.send(&Request::get("/placed/x").header("cookie", cookies)).await?;
+        let characters: String = value.iter().copied().map(char::from).collect();
+        assert_eq!(answer.arrived("cookie"), [format!("a={characters}; b={characters}")], "{}", answer.body);
+        assert_eq!(answer.arrived("x-auth-subject"), ["team-blue"], "{}", answer.body);
     }
     Ok(())
 }

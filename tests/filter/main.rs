@@ -4,5 +4,7 @@
 mod bytes;
 mod differential;
 mod echo;
+mod pasted;
+mod sharing;
 mod signatures;
 mod wire;

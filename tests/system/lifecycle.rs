@@ -4,37 +4,51 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use futures_util::future::try_join_all;
 use reqwest::{Method, StatusCode};
+use serde_json::json;
 use testkit::issuer::{DevIssuer, IssuerConfig, JwksFault, KeyId, Mint};
 use testkit::system::{AUDIENCE, Envoy, EnvoyOptions, Issuer, Scope, TEMPLATE, Tools};
 
-use crate::support::{Answer, answer, request};
+use crate::support::{Answer, answer, request, until};
 
-const THROUGH: StatusCode = StatusCode::NOT_FOUND;
+pub(crate) const THROUGH: StatusCode = StatusCode::NOT_FOUND;
 const WORKERS: [u32; 2] = [1, 2];
 
-/// An issuer and an Envoy that believes it; its keys are renewed every second and go stale after five.
-struct World {
-    envoy: Envoy,
-    issuer: DevIssuer,
-    scope: Arc<Scope>,
+/// Keys are renewed every second and go stale after five.
+const QUICK: &str = "\"cache_duration\": \"1s\", \"unknown_key_cooldown\": \"1s\", \"stale_limit\": \"5s\"";
+
+/// An issuer and an Envoy that believes it.
+pub(crate) struct World {
+    pub(crate) envoy: Envoy,
+    pub(crate) issuer: DevIssuer,
+    pub(crate) scope: Arc<Scope>,
 }
 
 impl World {
     async fn start(workers: u32, fault: JwksFault) -> anyhow::Result<Self> {
-        let (tools, scope) = (Tools::from_env()?, Arc::new(Scope::new()?));
         let issuer = DevIssuer::start(IssuerConfig::default()).await?;
         issuer.set_fault(fault);
-        let quick = "\"cache_duration\": \"1s\", \"unknown_key_cooldown\": \"1s\", \"stale_limit\": \"5s\"";
+        Self::believing(issuer, workers, |template| template.replace("\"cache_duration\": \"300s\"", QUICK)).await
+    }
+
+    /// With the shipped configuration as this function changes it.
+    pub(crate) async fn believing(
+        issuer: DevIssuer,
+        workers: u32,
+        change: impl FnOnce(&str) -> String,
+    ) -> anyhow::Result<Self> {
+        let (tools, scope) = (Tools::from_env()?, Arc::new(Scope::new()?));
         let options = EnvoyOptions {
             binary: tools.envoy,
             filter: tools.filter,
-            template: TEMPLATE.replace("\"cache_duration\": \"300s\"", quick),
+            template: change(TEMPLATE),
             issuer: Issuer {
                 issuer: issuer.issuer().to_owned(),
                 audience: AUDIENCE.to_owned(),
-                jwks_url: issuer.jwks_uri(),
+                // Where it is, whatever it calls itself.
+                jwks_url: format!("http://{}/jwks", issuer.address()),
             },
             control_plane: (issuer.address().ip().to_string(), issuer.address().port()),
             signing_key: identity::KeyPair::generate()?.private_pem,
@@ -44,20 +58,20 @@ impl World {
         Ok(Self { envoy, issuer, scope })
     }
 
-    async fn call(&self, token: &str) -> anyhow::Result<Answer> {
+    pub(crate) async fn call(&self, token: &str) -> anyhow::Result<Answer> {
         answer(request(Method::GET, self.envoy.edge_url(), "/api/anything").bearer_auth(token)).await
     }
 
-    async fn status(&self, token: &str) -> anyhow::Result<StatusCode> {
+    pub(crate) async fn status(&self, token: &str) -> anyhow::Result<StatusCode> {
         Ok(self.call(token).await?.status)
     }
 
-    fn token(&self) -> anyhow::Result<String> {
+    pub(crate) fn token(&self) -> anyhow::Result<String> {
         self.issuer.mint(&Mint::new("machine-7", AUDIENCE))
     }
 
     /// Until every worker says so: new connections, several times in a row.
-    async fn becomes(&self, status: StatusCode, token: &str) -> anyhow::Result<()> {
+    pub(crate) async fn becomes(&self, status: StatusCode, token: &str) -> anyhow::Result<()> {
         let (deadline, mut in_a_row) = (Instant::now() + Duration::from_secs(20), 0);
         while in_a_row < 8 {
             in_a_row = if self.status(token).await? == status { in_a_row + 1 } else { 0 };
@@ -144,6 +158,39 @@ async fn a_removed_key_counts_no_longer_although_its_token_was_remembered() -> a
         anyhow::Ok(())
     }))
     .await?;
+    Ok(())
+}
+
+/// As an issuer may publish it that has keys of kinds which are not known here.
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_entries_of_a_key_set_are_skipped_and_counted_and_the_others_count() -> anyhow::Result<()> {
+    let issuer = DevIssuer::start(IssuerConfig::default()).await?;
+    let mut keys = issuer.jwks();
+    let list = keys.get_mut("keys").and_then(serde_json::Value::as_array_mut).context("no keys")?;
+    list.splice(0..0, [json!(7), json!({"kty": "oct", "k": "AAAA"}), json!({"kty": "RSA", "n": "AAAA", "e": "AQAB"})]);
+    issuer.set_fault(JwksFault::Body(keys.to_string()));
+    let world = World::believing(issuer, 1, str::to_owned).await?;
+    world.becomes(THROUGH, &world.token()?).await?;
+    let skipped = async || {
+        let stats = request(Method::GET, world.envoy.admin_url(), "/stats?filter=keys.skipped").send().await?;
+        Ok(stats.text().await?.trim() == "wasmcustom.oidc_filter.keys.skipped: 3")
+    };
+    until("three entries are counted", Duration::from_secs(5), skipped).await?;
+    Ok(())
+}
+
+/// Though `cache_duration` is five minutes, as shipped.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_says_how_long_it_is_fresh_is_renewed_before_that() -> anyhow::Result<()> {
+    for (cache_control, renewed) in [("max-age=1", true), ("no-store", true), ("max-age=3600", false)] {
+        let issuer = DevIssuer::start(IssuerConfig::default()).await?;
+        issuer.set_cache_control(Some(cache_control));
+        let world = World::believing(issuer, 1, str::to_owned).await?;
+        world.becomes(THROUGH, &world.token()?).await?;
+        let fetches = world.issuer.jwks_fetches();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(world.issuer.jwks_fetches() >= fetches + 2, renewed, "{cache_control}");
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! fake GitHub with its state, the dev issuer and the certified one.
 
 mod crowd;
+mod discovery;
 mod edge;
 mod filter;
 mod forged;

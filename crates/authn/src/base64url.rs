@@ -13,6 +13,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
 mod tests {
     use super::decode;
 
+    /// RFC 7515 section 2.
     #[test]
     fn only_the_canonical_spelling_decodes() {
         assert_eq!(decode("_-8"), Some(vec![0xff, 0xef]));

@@ -93,6 +93,7 @@ pub(crate) fn check_header_syntax(name: &str) -> Result<(), &'static str> {
 mod tests {
     use super::*;
 
+    /// `Connection` too, by which a proxy behind would drop what the filter sets: RFC 9110 section 7.6.1.
     #[test]
     fn every_spelling_of_an_owned_header_is_found() {
         let owned = OwnedHeaders::new(["x-auth-subject".to_owned(), "X-Claim-Team".to_owned()]);
@@ -115,6 +116,7 @@ mod tests {
         assert!(owned.forged(&headers.into_iter().collect()).is_empty());
     }
 
+    /// RFC 9110 section 5.5.
     #[test]
     fn values_that_would_be_read_as_others_are_refused() {
         for good in ["", "a b", "Jörg", "repo:acme/app:ref:refs/heads/main"] {

@@ -108,6 +108,7 @@ mod tests {
         assert_eq!(Value::Object(object(text.as_bytes()).unwrap()), serde_json::from_str::<Value>(text).unwrap());
     }
 
+    /// RFC 7515 section 4, RFC 7519 section 4.
     #[test]
     fn duplicates_trailing_bytes_other_values_and_deep_nesting_are_refused() {
         for bad in [r#"{"a":1,"a":1}"#, r#"{"x":{"a":1,"\u0061":2}}"#, "{} {}", "[]", "\"a\"", "", "{", "\u{feff}{}"] {

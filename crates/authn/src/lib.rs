@@ -30,6 +30,8 @@ mod sharing;
 mod signature;
 mod statement;
 #[cfg(test)]
+mod strictness;
+#[cfg(test)]
 mod testing;
 mod text;
 mod token;

@@ -125,6 +125,7 @@ mod tests {
         }
     }
 
+    /// RFC 3986 sections 2.1 and 5.2.4.
     #[test]
     fn paths_with_two_readings_are_doubtful() {
         for (raw, normalised) in [

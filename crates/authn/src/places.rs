@@ -272,6 +272,7 @@ mod tests {
         assert_eq!(token(&all, &[(":path", "/x?jwt")]), Err(Refusal::Malformed));
     }
 
+    /// RFC 6750 section 2.
     #[test]
     fn two_tokens_are_refused_wherever_they_stand() {
         let all = places(&[("x-jwt", "")], &["jwt"], &["session"]);

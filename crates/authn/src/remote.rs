@@ -176,6 +176,7 @@ mod tests {
         }
     }
 
+    /// OpenID Connect Discovery section 4.3.
     #[test]
     fn the_metadata_of_another_issuer_leads_nowhere() {
         let remote = discovering();

@@ -140,6 +140,7 @@ mod tests {
         assert_eq!(refusal(&format!("{two}.")), Refusal::Signature);
     }
 
+    /// RFC 7515 section 2.
     #[test]
     fn padding_and_white_space_are_refused() {
         let padded = token(&json!({"alg": "ES256"}))
@@ -158,6 +159,7 @@ mod tests {
         assert_eq!(refusal(&format!("{header}.{rest}")), Refusal::Malformed);
     }
 
+    /// RFC 7515 section 4.1.11, RFC 7797 section 3, RFC 7516 section 4.1.
     #[test]
     fn extensions_that_change_the_meaning_are_refused() {
         for name in MEANING_CHANGERS {

@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(verify(&ec, &rsa.sign(&claims())).unwrap_err(), Refusal::UnknownKey);
     }
 
-    /// RFC 7519 section 4.1.1.
+    /// RFC 7519 section 4.1.1, RFC 8725 section 3.8.
     #[test]
     fn issuer_is_compared_exactly() {
         for other in [
@@ -353,7 +353,7 @@ mod tests {
         assert_eq!(refused_claims(|all| all["cnf"] = json!({"jkt": "x"})), Refusal::Bound);
     }
 
-    /// RFC 8725 section 3.11, RFC 9068 section 4.
+    /// RFC 8725 section 3.11, RFC 9068 section 4, RFC 7515 section 4.1.9.
     #[test]
     fn types_are_explicit() {
         let accepted = expectations().types;

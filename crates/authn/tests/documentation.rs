@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, bail, ensure};
 use authn::config::{Config, UNSUPPORTED};
-use authn::{Answer, ConfigError, Gate, KeySettings, Refusal};
+use authn::{Answer, ConfigError, FetchError, Gate, KeySetError, KeySettings, Refusal};
 use base64::Engine as _;
 use serde_json::{Value, json};
 
@@ -387,6 +387,41 @@ fn every_refusal_is_answered_as_the_page_says() {
         let retry = answer.headers.iter().find(|(name, _)| *name == "retry-after").map(|(_, value)| *value);
         assert_eq!(retry, (answer.status == 503).then_some("5"));
         assert!(challenge.is_none_or(|challenge| challenge.starts_with(r#"Bearer realm="edge""#)));
+    }
+}
+
+/// Somebody who reads a code in the metrics finds what to do.
+#[test]
+fn every_refusal_has_its_remedy() {
+    let rows = tables::<2>("### By code").unwrap();
+    let told: Vec<_> = rows.iter().map(|[code, _]| ticked(code)).collect();
+    assert_eq!(told, Refusal::ALL.map(Refusal::code));
+}
+
+#[test]
+fn every_cause_of_a_failed_fetch_has_its_remedy() {
+    let rows = tables::<2>("### Keys that do not come").unwrap();
+    let told: BTreeSet<_> = rows.iter().map(|[cause, _]| ticked(cause).to_owned()).collect();
+    // A document of a fetch is refused for its size before it is read.
+    let of_keys = [KeySetError::TooMany, KeySetError::Malformed, KeySetError::Unusable].map(FetchError::Keys);
+    let others = [FetchError::NoAnswer, FetchError::Status(404), FetchError::Status(403), FetchError::TooLarge];
+    let causes = of_keys.into_iter().chain(others).chain([FetchError::Metadata]);
+    assert_eq!(told, causes.map(|cause| cause.to_string()).collect());
+}
+
+/// The lines of the log that the page quotes are those of the filter's code.
+#[test]
+fn quoted_lines_of_the_log_are_written_by_the_filter() {
+    let sources = ["root", "state", "stream", "fetching"].map(|file| {
+        std::fs::read_to_string(format!("{}/../../filter/src/{file}.rs", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    });
+    let quoted = PAGE.split("`oidc filter: ").skip(1).filter_map(|rest| rest.split('`').next());
+    let quoted: Vec<_> = quoted.map(|line| line.split([':', '…']).next().unwrap_or_default()).collect();
+    assert!(quoted.len() >= 5);
+    for line in quoted {
+        let words = line.split("NAME").next().unwrap_or_default();
+        let line = format!("oidc filter: {words}");
+        assert!(sources.iter().any(|source| source.contains(&line)), "{line:?}");
     }
 }
 

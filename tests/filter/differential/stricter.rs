@@ -1,5 +1,7 @@
 //! Where the filter refuses what jwt_authn lets through: the whole list. Anything else that differs is a failure.
 
+use std::collections::BTreeSet;
+
 macro_rules! categories {
     ($($(#[$comment:meta])* $variant:ident = $name:literal,)*) => {
         /// A deliberate difference; docs/filter.md explains each under its name.
@@ -63,4 +65,16 @@ categories! {
     TypeAccepted = "accepted-type",
     /// No rule matches the path.
     UnmatchedPath = "unmatched-path",
+}
+
+/// Each reason stands in one row of the page's table, and the table has no others.
+#[test]
+fn the_page_has_every_reason_to_be_stricter_and_no_other() {
+    let page = include_str!("../../../docs/filter.md");
+    let section = page.split("\n### ").find(|section| section.starts_with("Stricter on purpose\n")).unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit(" | ").next());
+    let reasons: Vec<&str> = rows.filter_map(|cell| cell.strip_prefix('`')?.strip_suffix('`')).collect();
+    let known = Stricter::ALL.iter().map(|category| category.name());
+    assert_eq!(reasons.iter().copied().collect::<BTreeSet<_>>(), known.collect());
+    assert_eq!(reasons.len(), Stricter::ALL.len(), "a reason stands in one row");
 }

@@ -3,6 +3,9 @@
 //!
 //! Asked with the headers `x-keys` (a JWK set), `x-algorithm`, `x-message` and `x-signature` (hex), it answers
 //! `{"usable": "RS256 …", "host": true, "pure": true}`; the last two are null without a key for the algorithm.
+//!
+//! Asked with `x-shared-name` and `x-shared-value` (hex), it writes to the data that plugins with one VM id share, as a
+//! hostile plugin would.
 #![expect(missing_docs, reason = "the SDK's macro makes an undocumented entry point; nothing else is public")]
 
 use std::rc::Rc;
@@ -59,10 +62,19 @@ impl Judge {
     }
 }
 
+impl Judge {
+    fn share(&self) -> Option<()> {
+        let name = self.get_http_request_header("x-shared-name")?;
+        let value = hex::decode(self.get_http_request_header("x-shared-value")?).ok()?;
+        hostcalls::set_shared_data(&name, Some(&value), None).ok()
+    }
+}
+
 impl Context for Judge {}
 
 impl HttpContext for Judge {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
+        self.share();
         let shown = |holds: Option<bool>| holds.map_or("null".to_owned(), |holds| holds.to_string());
         let (host, pure) = self.judge().unzip();
         let usable: Vec<_> = self.host.usable().iter().map(|algorithm| algorithm.name()).collect();

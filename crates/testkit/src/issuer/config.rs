@@ -102,4 +102,12 @@ pub enum DiscoveryFault {
     Status(u16),
     /// States another issuer (OpenID Connect Discovery section 4.3 asks clients to refuse it).
     Issuer(String),
+    /// Leads to keys at this URL.
+    JwksUri(String),
+    /// 200 with a body that is not JSON.
+    Garbage,
+    /// The right document with several megabytes more.
+    Huge,
+    /// The right document, so much later.
+    Slow(Duration),
 }

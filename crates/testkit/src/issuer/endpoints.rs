@@ -41,18 +41,29 @@ async fn discovery(Extract(shared): Extract<Arc<Shared>>) -> Response {
         state.counts.discovery = state.counts.discovery.saturating_add(1);
         (state.discovery_fault.clone(), state.keys.algorithms())
     });
-    let issuer = match fault {
-        DiscoveryFault::None => shared.url.clone(),
-        DiscoveryFault::Status(status) => return status_of(status).into_response(),
-        DiscoveryFault::Issuer(other) => other,
-    };
     let names: Vec<&str> = algorithms.into_iter().map(super::Algorithm::name).collect();
-    Json(document(&shared.url, &issuer, &names)).into_response()
+    let mut metadata = document(&shared.url, &names);
+    match fault {
+        DiscoveryFault::None => {}
+        DiscoveryFault::Status(status) => return status_of(status).into_response(),
+        DiscoveryFault::Issuer(other) => state(&mut metadata, "issuer", other),
+        DiscoveryFault::JwksUri(other) => state(&mut metadata, "jwks_uri", other),
+        DiscoveryFault::Garbage => return "<html>these are no metadata</html>".into_response(),
+        DiscoveryFault::Huge => state(&mut metadata, "padding", "a".repeat(HUGE_BYTES)),
+        DiscoveryFault::Slow(duration) => tokio::time::sleep(duration).await,
+    }
+    Json(metadata).into_response()
 }
 
-fn document(url: &str, issuer: &str, algorithms: &[&str]) -> Value {
+fn state(metadata: &mut Value, member: &str, text: String) {
+    if let Some(members) = metadata.as_object_mut() {
+        members.insert(member.to_owned(), text.into());
+    }
+}
+
+fn document(url: &str, algorithms: &[&str]) -> Value {
     json!({
-        "issuer": issuer,
+        "issuer": url,
         "jwks_uri": jwks_uri(url),
         "token_endpoint": token_endpoint(url),
         "grant_types_supported": ["client_credentials"],

@@ -82,6 +82,11 @@ impl Edge {
         self.admin(&format!("/stats?filter={names}")).await
     }
 
+    /// All of its configuration, as it prints it.
+    pub async fn configuration(&self) -> anyhow::Result<Value> {
+        Ok(serde_json::from_str(&self.admin("/config_dump").await?)?)
+    }
+
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         self.envoy.process()
