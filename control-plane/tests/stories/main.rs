@@ -13,6 +13,7 @@ mod idempotency;
 mod installations;
 mod lost_answers;
 mod manage;
+mod policies;
 mod provision;
 mod reconcile;
 mod replicas;

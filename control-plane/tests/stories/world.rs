@@ -20,6 +20,7 @@ use octocrab::jsonwebtoken::EncodingKey;
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
 use testkit::github::{self, Enterprise, FakeGithub, INSTALLATION_ID, ORGANIZATION, Organization};
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
@@ -99,10 +100,13 @@ impl World {
         Self::serve(pool, start_github().await?, policy, clock, |_| ()).await
     }
 
-    /// Another service beside this one, with the same database, GitHub, policy and clock.
+    /// Another service beside this one, with connections of its own to the same database, and the same GitHub, policy and
+    /// clock.
     pub(crate) async fn beside(&self, change: impl FnOnce(&mut GithubConfig)) -> anyhow::Result<Self> {
         let policy = Arc::clone(&self.app.policy);
-        Self::serve(self.pool.clone(), self.github.clone(), policy, self.clock.clone(), change).await
+        let options = self.pool.connect_options().as_ref().clone();
+        let pool = PgPoolOptions::new().max_connections(16).connect_with(options).await?;
+        Self::serve(pool, self.github.clone(), policy, self.clock.clone(), change).await
     }
 
     async fn serve(
