@@ -4,6 +4,8 @@ mod account;
 mod export;
 mod keygen;
 mod logging;
+mod policy;
+mod principals;
 mod runners;
 mod serve;
 mod table;
@@ -60,6 +62,21 @@ enum Command {
     /// List runners on GitHub that this service did not register, as of the newest comparison
     #[command(after_help = "Example:\n  runner-tokens sync-github && runner-tokens unmanaged-runners")]
     UnmanagedRunners(runners::UnmanagedArgs),
+    /// Look at policy files, before a service does
+    #[command(subcommand, after_help = "Example:\n  runner-tokens policy check policy.yaml")]
+    Policy(policy::PolicyCommand),
+    /// Refuse a principal, everybody with a claim or a whole issuer from now on, and take their runners away
+    #[command(
+        after_help = "Provisions under way come to nothing. Idle runners are deleted now, busy ones when their job \
+        has ended. Safe to repeat.\n\nExample:\n  runner-tokens revoke-principal --issuer https://idp.example.com \
+        --subject ci-7 --reason 'token leaked'"
+    )]
+    RevokePrincipal(principals::RevokeArgs),
+    /// Take a revocation back; runners that are going for it still go
+    #[command(
+        after_help = "Example:\n  runner-tokens restore-principal --issuer https://idp.example.com --subject ci-7"
+    )]
+    RestorePrincipal(principals::RestoreArgs),
     /// Write the audit log to a file
     #[command(after_help = "Example:\n  runner-tokens export-audit-log --since 2026-01-01 --event-type provision \
         --format csv --output audit.csv")]
@@ -101,6 +118,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::CleanupStaleRunners(arguments) => runners::cleanup(arguments).await,
         Command::SyncGithub(arguments) => runners::sync(arguments).await,
         Command::UnmanagedRunners(arguments) => runners::unmanaged(arguments).await,
+        Command::Policy(command) => policy::run(command),
+        Command::RevokePrincipal(arguments) => principals::revoke(arguments).await,
+        Command::RestorePrincipal(arguments) => principals::restore(arguments).await,
         Command::ExportAuditLog(arguments) => export::export(arguments).await,
         Command::IdentityKeygen(arguments) => keygen::keygen(&arguments),
     }

@@ -191,7 +191,7 @@ pub(super) async fn unmanaged(arguments: UnmanagedArgs) -> anyhow::Result<()> {
 }
 
 /// Database and GitHub, for a command that changes something.
-async fn app() -> anyhow::Result<Arc<App>> {
+pub(super) async fn app() -> anyhow::Result<Arc<App>> {
     let (database, github) = config::database_and_github(&environment)?;
     let pool = store::pool(&database);
     schema::check(&pool).await?;

@@ -18,7 +18,8 @@ pub(super) fn render(headings: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-fn harmless(cell: &str) -> String {
+/// Control characters shown instead of sent.
+pub(super) fn harmless(cell: &str) -> String {
     cell.chars()
         .map(|each| if each.is_control() { each.escape_default().to_string() } else { each.to_string() })
         .collect()

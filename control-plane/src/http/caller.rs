@@ -12,13 +12,13 @@ use identity::{Identity, headers};
 use super::middleware::RequestId;
 use super::{ApiError, Web};
 use crate::audit::{Actor, Entry, Event, Origin, Outcome};
-use crate::operations::Caller;
+use crate::operations::{Caller, OperationError, revocation_of};
 use crate::policy::Policy;
 
 /// The audit log keeps so much of what a client calls itself.
 const MAX_USER_AGENT: usize = 256;
-/// So many refused assertions a minute get an entry each. Whoever reaches the port can make any number of them, and
-/// must not be able to fill the database; the log counts the rest.
+/// So many refused assertions a minute get an entry each, and so many calls of those who are revoked. Whoever reaches the
+/// port can make any number of them, and must not be able to fill the database; the log counts the rest.
 const DENIALS_A_MINUTE: u32 = 60;
 
 impl FromRequestParts<Arc<Web>> for Caller {
@@ -30,6 +30,11 @@ impl FromRequestParts<Arc<Web>> for Caller {
                 web.limits.count(&identity.principal, web.app.clock.now()).map_err(ApiError::RateLimited)?;
                 let policy = web.app.policy.current();
                 let origin = origin(parts, Actor::Principal(identity.clone()), &policy);
+                if let Some(revoked) = revocation_of(&mut *web.app.connection().await?, &identity).await? {
+                    let error = OperationError::Revoked(revoked.to_string());
+                    record(parts, web, &web.refusals, &origin, &error.to_string()).await?;
+                    return Err(error.into());
+                }
                 Ok(Self { identity, origin, policy })
             }
             Err(reason) => {
@@ -78,13 +83,23 @@ pub(super) fn origin(parts: &Parts, actor: Actor, policy: &Policy) -> Origin {
 }
 
 pub(super) async fn record_denial(parts: &Parts, web: &Web, reason: &str) -> Result<(), ApiError> {
+    let origin = origin(parts, Actor::Anonymous, &web.app.policy.current());
+    record(parts, web, &web.denials, &origin, reason).await
+}
+
+async fn record(
+    parts: &Parts,
+    web: &Web,
+    budget: &DenialBudget,
+    origin: &Origin,
+    reason: &str,
+) -> Result<(), ApiError> {
     tracing::info!(reason, "refused whoever called");
-    let now = web.app.clock.now();
-    if !web.denials.take(now.timestamp().div_euclid(60)) {
+    if !budget.take(web.app.clock.now().timestamp().div_euclid(60)) {
         return Ok(());
     }
     let details = serde_json::json!({"method": parts.method.as_str(), "path": parts.uri.path()});
-    Entry::new(&origin(parts, Actor::Anonymous, &web.app.policy.current()), Event::AccessDenied, Outcome::Denied)
+    Entry::new(origin, Event::AccessDenied, Outcome::Denied)
         .reasons([reason])
         .details(details)
         .record(&mut *web.app.connection().await?)

@@ -45,6 +45,7 @@ pub struct Web {
     pub app: Arc<App>,
     verifier: Verifier,
     denials: DenialBudget,
+    refusals: DenialBudget,
     webhooks: Webhooks,
     limits: Limits,
 }
@@ -54,7 +55,8 @@ impl Web {
     /// principal may ask so often a minute.
     pub fn new(app: Arc<App>, verifier: Verifier, webhooks: Webhooks, per_minute: Option<NonZeroU32>) -> Arc<Self> {
         let limits = Limits::new(per_minute);
-        Arc::new(Self { app, verifier, denials: DenialBudget::default(), webhooks, limits })
+        let (denials, refusals) = Default::default();
+        Arc::new(Self { app, verifier, denials, refusals, webhooks, limits })
     }
 }
 

@@ -28,6 +28,9 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;mar
     paths(
         runners::provision, runners::list, runners::read, runners::refresh, runners::deprovision,
         admin::runners, admin::unmanaged, admin::sync, admin::cleanup, admin::explain,
+        admin::principals,
+        admin::revoke,
+        admin::restore,
     ),
     components(schemas(ProblemBody)),
     security(("bearer" = []))
@@ -171,7 +174,7 @@ mod tests {
     fn every_operation_has_examples_and_its_problems() {
         let document = description();
         let paths = document["paths"].as_object().unwrap();
-        assert_eq!(paths.len(), 9);
+        assert_eq!(paths.len(), 12);
         for (path, methods) in paths {
             for (method, operation) in methods.as_object().unwrap() {
                 let problem = operation.pointer("/responses/default/content/application~1problem+json/schema");

@@ -94,6 +94,11 @@ fn of_operation(error: &OperationError) -> Problem {
         }
         OperationError::Invalid(detail) => Problem::new("invalid-request").detail(detail),
         OperationError::Denied { told, .. } => Problem::new("denied-by-policy").detail(&told.join("; ")),
+        OperationError::Revoked(_) => Problem::new("principal-revoked")
+            .detail("An administrator has revoked you. Nothing is done for you until they restore you."),
+        OperationError::NotRevoked(_) => {
+            Problem::new("not-revoked").detail("There is no such revocation. GET /api/v1/admin/principals lists them.")
+        }
         OperationError::LimitReached(reasons) => {
             let remedy = "Delete runners that are not needed any more, or repeat later.";
             Problem::new("limit-reached").detail(&format!("{}. {remedy}", reasons.join("; "))).retry_after(30)

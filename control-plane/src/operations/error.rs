@@ -19,6 +19,12 @@ pub enum OperationError {
         /// Why, for the audit log.
         recorded: Vec<String>,
     },
+    /// The caller is revoked; the text says by what, for the audit log.
+    #[error("revoked: {0}")]
+    Revoked(String),
+    /// There is no such revocation.
+    #[error("not revoked: {0}")]
+    NotRevoked(String),
     /// Policy would grant it, but the owner has all the runners that it may have.
     #[error("{}", .0.join("; "))]
     LimitReached(Vec<String>),

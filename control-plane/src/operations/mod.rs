@@ -12,6 +12,7 @@ mod provision;
 mod quota;
 mod read;
 mod refresh;
+mod revoke;
 
 pub use attempt::{Secret, find_on_github};
 pub use deprovision::{deprovision, remove_from_github};
@@ -22,6 +23,7 @@ pub use lifecycle::{Observation, delete, observe, ours};
 pub use provision::{ProvisionCall, Provisioned, deny_provision, provision};
 pub use read::{ListCall, Listing, list, read};
 pub use refresh::refresh;
+pub use revoke::{Departure, depart, restore, revocation_of, revoke};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

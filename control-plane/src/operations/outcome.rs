@@ -6,6 +6,7 @@ use sqlx::PgConnection;
 
 use super::attempt::Secret;
 use super::provision::{Begun, Provisioned};
+use super::revoke::hold_off_revocations;
 use super::{App, Caller, OperationError, delete};
 use crate::audit::{Entry, Event, Outcome};
 use crate::causes::causes;
@@ -24,19 +25,32 @@ pub(super) async fn issued(
     let now = app.clock.now();
     let sha256 = secret.sha256();
     let mut transaction = app.pool.begin().await?;
+    let held_off = hold_off_revocations(&mut transaction, &caller.identity).await;
     let row = current(&mut transaction, &begun).await?;
     let details = json!({
         "mode": begun.runner.mode, "expires_at": secret.expires_at, "github_runner_id": secret.github_runner_id,
         "secret_sha256": sha256,
     });
-    let Some(row) = row else {
-        // Somebody ended the runner, or a later attempt overtook this one: the secret goes to nobody.
-        let entry = Entry::new(&caller.origin, Event::ProvisionDiscarded, Outcome::Failure);
+    // Somebody ended the runner or revoked the caller, or a later attempt overtook this one: the secret goes to nobody.
+    let error = match (&row, held_off) {
+        (Some(_), Ok(())) => None,
+        (None, Ok(())) => Some(OperationError::RunnerDeleted),
+        (_, Err(error @ OperationError::Revoked(_))) => Some(error),
+        (_, Err(error)) => return Err(error),
+    };
+    if let Some(error) = error {
+        let entry =
+            Entry::new(&caller.origin, Event::ProvisionDiscarded, Outcome::Failure).reasons([error.to_string()]);
         entry.runner(&begun.runner).details(details).record(&mut transaction).await?;
+        if let Some(row) = row {
+            // The drain queue takes away whatever is left of it.
+            runners::set_issuance(&mut transaction, row.id, Issuance::Unknown, now).await?;
+        }
         transaction.commit().await?;
         discard(app, &begun.runner, &secret).await;
-        return Err(OperationError::RunnerDeleted);
-    };
+        return Err(error);
+    }
+    let row = row.ok_or(OperationError::RunnerDeleted)?;
     let issued = Issued { sha256: &sha256, expires_at: secret.expires_at, github_runner_id: secret.github_runner_id };
     runners::set_issued(&mut transaction, row.id, &issued, now).await?;
     let entry = Entry::new(&caller.origin, Event::ProvisionIssued, Outcome::Success);

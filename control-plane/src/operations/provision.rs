@@ -17,6 +17,7 @@ use sqlx::PgConnection;
 use tracing::Instrument as _;
 
 use super::attempt::Secret;
+use super::revoke::hold_off_revocations;
 use super::{App, Caller, OperationError, attempt, outcome, quota};
 use crate::audit::{Entry, Event, Outcome};
 use crate::clock::random_suffix;
@@ -114,6 +115,7 @@ async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError>
     for _ in 0..MAX_DRAWS {
         let mut runner = new_runner(app, &call.caller, &wish)?;
         let mut transaction = app.pool.begin().await?;
+        hold_off_revocations(&mut transaction, &call.caller.identity).await?;
         if let Some(key) = &key
             && let Some(known) = key.claim(&mut transaction, &runner).await?
         {
@@ -123,7 +125,7 @@ async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError>
         }
         let granted = quota::choose(&mut transaction, &grants, runner.created_at).await?;
         (runner.owner_issuer, runner.owner_subject) = (granted.owner.issuer, granted.owner.subject);
-        let free = runners::insert(&mut transaction, &runner).await?
+        let free = runners::insert(&mut transaction, &runner, &call.caller.identity).await?
             && !cache::has_name(&mut transaction, &wish.target, &runner.name).await?;
         if free {
             record_intent(&mut transaction, &call.caller, &runner, &granted.reasons, false).await?;
@@ -176,7 +178,7 @@ async fn repeat(
         State::Pending if app.is_under_way(&before, now) => return Err(OperationError::UnderWay),
         State::Pending => {}
     }
-    runners::begin_attempt(conn, before.id, now).await?;
+    runners::begin_attempt(conn, before.id, &caller.identity, now).await?;
     let runner = Runner { issuance: Issuance::Requested, requested_at: now, ..before.clone() };
     record_intent(conn, caller, &runner, &["repeat with the same idempotency key".to_owned()], true).await?;
     Ok(Begun { runner, before: Some(before) })

@@ -20,7 +20,7 @@ const MAX_NAME: usize = 100;
 const MAX_OWNER: usize = 64;
 
 /// Something wrong with a policy, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct PolicyProblem {
     /// Counted from 1; 0 if it is about the whole file.
     pub line: u64,

@@ -13,6 +13,7 @@ mod file;
 mod glob;
 mod public;
 mod request;
+mod revocation;
 mod rule;
 
 pub use check::PolicyProblem;
@@ -20,6 +21,7 @@ pub use decision::{Decision, Granted, Verdict};
 pub use explanation::{Explanation, identity_of};
 pub use file::{Change, LoadError, PolicyFile, PolicyStatus, read};
 pub use request::{Defaults, NameChoice, ProvisionRequest, Wish, WishError};
+pub use revocation::{ClaimValue, Revoked, Who};
 pub use rule::Limits;
 
 use std::collections::BTreeSet;

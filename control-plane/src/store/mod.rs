@@ -6,6 +6,7 @@ pub mod deliveries;
 pub mod idempotency;
 pub mod job_runs;
 pub mod owners;
+pub mod revocations;
 pub mod runners;
 pub mod schema;
 

@@ -17,6 +17,7 @@ mod policies;
 mod provision;
 mod reconcile;
 mod replicas;
+mod revocations;
 mod stale;
 mod targets;
 mod webhooks;

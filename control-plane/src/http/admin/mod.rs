@@ -3,6 +3,7 @@
 //! The right is checked around all routes at once, so that no call can be added without the check.
 
 mod explain;
+mod principals;
 mod runners;
 mod upkeep;
 
@@ -17,6 +18,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 pub(super) use explain::__path_explain;
+pub(super) use principals::{__path_principals, __path_restore, __path_revoke};
 pub(super) use runners::{__path_runners, __path_unmanaged};
 pub(super) use upkeep::{__path_cleanup, __path_sync};
 
@@ -36,6 +38,9 @@ pub(super) fn routes(web: Arc<Web>) -> Router<Arc<Web>> {
         .route("/sync", post(upkeep::sync))
         .route("/cleanup", post(upkeep::cleanup))
         .route("/policy/explain", post(explain::explain))
+        .route("/principals", get(principals::principals))
+        .route("/principals/revoke", post(principals::revoke))
+        .route("/principals/restore", post(principals::restore))
         .route_layer(from_fn_with_state(web, check))
 }
 

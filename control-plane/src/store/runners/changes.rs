@@ -1,6 +1,8 @@
 //! Changes of rows. Steps from state to state come through `operations`, which writes their audit entries.
 
 use chrono::{DateTime, Utc};
+use identity::Identity;
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -8,12 +10,13 @@ use super::Runner;
 use crate::github::RemoteRunner;
 use crate::runner::{DeletedReason, Issuance, State};
 
-/// Records the intent to register a runner. False if a live runner of the target has the name.
-pub async fn insert(conn: &mut PgConnection, runner: &Runner) -> sqlx::Result<bool> {
+/// Records the intent to register a runner, and who asked for it. False if a live runner of the target has the name.
+pub async fn insert(conn: &mut PgConnection, runner: &Runner, provisioner: &Identity) -> sqlx::Result<bool> {
     let inserted = sqlx::query!(
         "insert into runners (id, target, name, owner_issuer, owner_subject, owner_name, mode, labels, runner_group_id,
-            ephemeral, disable_update, state, issuance, requested_at, created_at, updated_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14)
+            ephemeral, disable_update, state, issuance, requested_at, created_at, updated_at, provisioner_issuer,
+            provisioner_subject, provisioner_claims)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17)
         on conflict (target, lower(name)) where state <> 'deleted' do nothing",
         runner.id,
         runner.target,
@@ -29,18 +32,51 @@ pub async fn insert(conn: &mut PgConnection, runner: &Runner) -> sqlx::Result<bo
         runner.state.as_str(),
         runner.issuance.as_str(),
         runner.requested_at,
+        provisioner.principal.issuer,
+        provisioner.principal.subject,
+        claims(provisioner),
     )
     .execute(conn)
     .await?;
     Ok(inserted.rows_affected() == 1)
 }
 
+/// Claims as they are kept: PostgreSQL takes no NUL in a text.
+fn claims(provisioner: &Identity) -> Value {
+    let mut claims = Value::Object(provisioner.claims.clone());
+    without_nul(&mut claims);
+    claims
+}
+
+fn without_nul(value: &mut Value) {
+    match value {
+        Value::String(text) => text.retain(|each| each != '\0'),
+        Value::Array(members) => members.iter_mut().for_each(without_nul),
+        Value::Object(members) => {
+            members.retain(|name, _| !name.contains('\0'));
+            members.values_mut().for_each(without_nul);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 /// Starts another attempt to have a secret issued.
-pub async fn begin_attempt(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> sqlx::Result<()> {
-    sqlx::query!("update runners set issuance = 'requested', requested_at = $2, updated_at = $2 where id = $1", id, now)
-        .execute(conn)
-        .await
-        .map(drop)
+pub async fn begin_attempt(
+    conn: &mut PgConnection,
+    id: Uuid,
+    provisioner: &Identity,
+    now: DateTime<Utc>,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update runners set issuance = 'requested', requested_at = $2, updated_at = $2, provisioner_claims = $3
+        where id = $1",
+        id,
+        now,
+        claims(provisioner)
+    )
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// Records how far an attempt went, other than that a secret was issued.
@@ -125,7 +161,8 @@ pub async fn set_deleted(
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update runners set state = 'deleted', deleted_reason = $2, deleted_at = $3, updated_at = $3, busy = false
+        "update runners set state = 'deleted', deleted_reason = $2, deleted_at = $3, updated_at = $3, busy = false,
+            provisioner_claims = null
         where id = $1",
         id,
         reason.as_str(),

@@ -17,6 +17,19 @@ pub async fn set_draining(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>)
     .map(drop)
 }
 
+/// Puts runners into the queue, due at once.
+pub async fn set_all_draining(conn: &mut PgConnection, ids: &[Uuid], now: DateTime<Utc>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update runners set drain_requested_at = coalesce(drain_requested_at, $2), drain_next_at = $2, updated_at = $2
+        where id = any($1) and state <> 'deleted'",
+        ids,
+        now
+    )
+    .execute(conn)
+    .await
+    .map(drop)
+}
+
 /// Records an attempt that did not succeed, and when the next one is due.
 pub async fn set_drain_waits(
     conn: &mut PgConnection,

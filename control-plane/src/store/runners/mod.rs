@@ -4,7 +4,7 @@ mod changes;
 mod drains;
 
 pub use changes::{Issued, begin_attempt, insert, set_deleted, set_issuance, set_issued, set_missing, set_seen};
-pub use drains::{set_drain_waits, set_draining};
+pub use drains::{set_all_draining, set_drain_waits, set_draining};
 
 use std::collections::BTreeSet;
 
