@@ -5,16 +5,16 @@
 
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use axum::http::header::{AUTHORIZATION, IF_NONE_MATCH};
+use axum::http::{HeaderName, HeaderValue, Method, Request};
 use octocrab::Octocrab;
 use octocrab::models::AppId;
 use octocrab::service::middleware::retry::RetryConfig;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::answer::Answer;
 use super::budget::{Budget, BudgetState, Priority};
 use super::group::Groups;
 use super::listing::Pages;
@@ -55,19 +55,6 @@ impl Call {
     /// What creates something is never asked twice: the answer may have been lost on its way.
     fn is_repeatable(&self) -> bool {
         self.method != Method::POST
-    }
-}
-
-/// An answer; no text if nothing has changed.
-pub(super) struct Answer {
-    pub(super) etag: Option<HeaderValue>,
-    pub(super) text: Option<String>,
-}
-
-impl Answer {
-    pub(super) fn parse<R: DeserializeOwned>(&self) -> Result<R, GithubError> {
-        let text = self.text.as_deref().unwrap_or_default();
-        serde_json::from_str(text).map_err(|error| GithubError::lost(&error.to_string()))
     }
 }
 
@@ -170,11 +157,9 @@ impl Client {
         let Ok(outcome) = timeout_at(deadline, self.send(call, token)).await else {
             return Err(GithubError::timed_out());
         };
-        let now = self.clock.now();
         outcome.map_err(|error| {
-            let error = GithubError::of_call(error, now);
             if matches!(error.kind, Kind::RateLimited(_)) && error.wait().is_none() {
-                self.budget.pause(error.told_wait(), now);
+                self.budget.pause(error.told_wait(), self.clock.now());
             }
             match self.credential {
                 Credential::Installation(_) => error,
@@ -183,7 +168,7 @@ impl Client {
         })
     }
 
-    async fn send(&self, call: &Call, token: &Token) -> octocrab::Result<Answer> {
+    async fn send(&self, call: &Call, token: &Token) -> Result<Answer, GithubError> {
         let mut request = Request::builder().method(call.method.clone()).uri(&call.path);
         // One that is no header value was refused when it was read, or is none of GitHub's.
         if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.secret.expose_secret())) {
@@ -193,15 +178,11 @@ impl Client {
         if let Some(known) = &call.known {
             request = request.header(IF_NONE_MATCH, known.clone());
         }
-        let request = self.app.build_request(request, call.body.as_ref())?;
-        let response = self.app.send(request).await?;
-        self.budget.note(response.headers(), self.clock.now());
-        let etag = response.headers().get(ETAG).cloned();
-        if response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(Answer { etag, text: None });
-        }
-        let response = octocrab::map_github_error(response).await?;
-        Ok(Answer { etag, text: Some(self.app.body_to_string(response).await?) })
+        let request = self.app.build_request(request, call.body.as_ref()).map_err(GithubError::of_transport)?;
+        let response = self.app.send(request).await.map_err(GithubError::of_transport)?;
+        let now = self.clock.now();
+        self.budget.note(response.headers(), now);
+        Answer::of(response, now).await
     }
 
     async fn token(&self, refused: Option<&Token>, deadline: Instant) -> Result<Token, GithubError> {

@@ -55,6 +55,9 @@ pub enum Kind {
     /// 422: the runner runs a job.
     #[error("the runner is running a job")]
     Busy,
+    /// A redirection, which is not followed: the target was renamed, or the API is at another address.
+    #[error("redirected with status {0}")]
+    Moved(u16),
     /// Another 4xx.
     #[error("refused with status {0}: {1}")]
     Invalid(u16, String),
@@ -86,6 +89,10 @@ impl GithubError {
                 "check GITHUB_APP_ID, that GITHUB_APP_PRIVATE_KEY_PATH is a current key of that App, and the clock",
             ),
             Kind::Suspended => Some("an owner of the organisation must un-suspend the App's installation"),
+            Kind::Moved(_) => Some(
+                "use the new name if the organisation, repository or enterprise was renamed, else check that \
+                 GITHUB_API_URL is the API's own address",
+            ),
             Kind::NotFound if self.before_call => {
                 Some("check GITHUB_APP_INSTALLATION_ID and GITHUB_INSTALLATIONS, and that the App is installed there")
             }
@@ -154,11 +161,13 @@ impl GithubError {
         Self { before_call: true, ..self }
     }
 
-    pub(super) fn of_call(error: octocrab::Error, now: DateTime<Utc>) -> Self {
+    pub(super) fn moved(status: StatusCode) -> Self {
+        Self { kind: Kind::Moved(status.as_u16()), before_call: false }
+    }
+
+    /// No answer came.
+    pub(super) fn of_transport(error: octocrab::Error) -> Self {
         let kind = match error {
-            octocrab::Error::GitHub { source, .. } => {
-                classify(source.status_code, &source.message, source.headers.as_ref(), now)
-            }
             octocrab::Error::JWT { source, .. } => Kind::Credentials(format!("the key can't sign: {source}")),
             octocrab::Error::Service { source, .. } if was_refused(source.as_ref()) => {
                 Kind::Unreachable(causes(source.as_ref()))
@@ -167,12 +176,17 @@ impl GithubError {
         };
         Self { kind, before_call: false }
     }
+
+    /// GitHub said no, in these words.
+    pub(super) fn of_refusal(status: StatusCode, message: &str, headers: &HeaderMap, now: DateTime<Utc>) -> Self {
+        Self { kind: classify(status, message, headers, now), before_call: false }
+    }
 }
 
-fn classify(status: StatusCode, message: &str, headers: Option<&HeaderMap>, now: DateTime<Utc>) -> Kind {
-    // A proxy's page would fill the log.
-    let short = || message.chars().take(300).collect::<String>();
-    let header = |name: &str| headers.and_then(|headers| headers.get(name)).and_then(|value| value.to_str().ok());
+fn classify(status: StatusCode, message: &str, headers: &HeaderMap, now: DateTime<Utc>) -> Kind {
+    // A proxy's page would fill the log, and PostgreSQL takes no NUL.
+    let short = || message.chars().filter(|each| !each.is_control()).take(300).collect::<String>();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let exhausted = header("x-ratelimit-remaining") == Some("0") || header("retry-after").is_some();
     let lower = message.to_ascii_lowercase();
     match status.as_u16() {
@@ -216,7 +230,7 @@ mod tests {
 
     fn kind(status: u16, message: &str, headers: &[(&'static str, &'static str)]) -> Kind {
         let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-        classify(StatusCode::from_u16(status).unwrap(), message, Some(&headers), DateTime::UNIX_EPOCH)
+        classify(StatusCode::from_u16(status).unwrap(), message, &headers, DateTime::UNIX_EPOCH)
     }
 
     #[test]

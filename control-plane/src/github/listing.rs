@@ -1,6 +1,6 @@
 //! Listings, whole or not at all, and asked for on condition that something has changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::{HeaderValue, Method};
@@ -29,16 +29,20 @@ impl Github {
     /// Every runner of a target, or an error: a listing that is not whole is no listing. This is background work.
     pub async fn runners(&self, target: &Target) -> Result<Vec<RemoteRunner>, GithubError> {
         let client = self.client(target)?;
-        let mut runners = Vec::new();
+        // By id: while pages are turned, a runner may move on to the next one and come twice.
+        let mut runners = BTreeMap::new();
         for page in 1..=MAX_PAGES {
             // Absolute links to other pages would lose the credentials anywhere but at api.github.com.
             let path = format!("{}/runners?per_page={PER_PAGE}&page={page}", target.api_path());
             let found = client.page(path).await?;
-            runners.extend(found.runners.iter().cloned());
+            if found.runners.len() > PER_PAGE {
+                return Err(GithubError::lost("a page has more runners than were asked for"));
+            }
+            runners.extend(found.runners.iter().map(|runner| (runner.id, runner.clone())));
             tracing::debug!(%target, page, runners = runners.len(), of = found.total_count, "listed a page of runners");
             // Runners that end while pages are turned move others to an earlier page, where nobody looks again.
             if runners.len() >= found.total_count {
-                return Ok(runners);
+                return Ok(runners.into_values().collect());
             }
             if found.runners.len() < PER_PAGE {
                 return Err(GithubError::incomplete());

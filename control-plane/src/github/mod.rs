@@ -5,6 +5,7 @@
 //! models are stricter than the API, and its paging loses the credentials on page 2 of anything but api.github.com). What
 //! only reads or deletes is tried again a few times; what could create something twice never is.
 
+mod answer;
 mod budget;
 mod client;
 mod error;
@@ -110,7 +111,12 @@ impl Github {
             {
                 Err(group())
             }
-            answer => answer?.parse(),
+            answer => {
+                let made: JitConfig = answer?.parse()?;
+                // Whoever deletes this runner later goes by its id.
+                let named = made.runner.name.eq_ignore_ascii_case(request.name);
+                if named { Ok(made) } else { Err(GithubError::lost("it is about another runner")) }
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Tokens of an installation: minted with the App's key, kept for their hour.
 
+use axum::http::Request;
 use chrono::{DateTime, TimeDelta, Utc};
 use octocrab::Octocrab;
 use secrecy::SecretString;
@@ -7,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::GithubError;
+use super::answer::Answer;
 use super::wire::AccessToken;
 use crate::clock::Clock;
 
@@ -70,12 +72,18 @@ impl Tokens {
                 return Ok(token.clone());
             }
             let path = format!("/app/installations/{}/access_tokens", self.installation);
-            let minted: AccessToken =
-                app.post(path, None::<&()>).await.map_err(|error| GithubError::of_call(error, clock.now()).before())?;
+            let minted = mint(app, &path, clock).await.map_err(GithubError::before)?;
             let token = Token { secret: minted.token, life: Some((clock.now(), minted.expires_at)) };
             *newest = Some(token.clone());
             Ok(token)
         };
         timeout_at(deadline, work).await.unwrap_or_else(|_| Err(GithubError::timed_out().before()))
     }
+}
+
+/// octocrab signs what it executes with the App's key.
+async fn mint(app: &Octocrab, path: &str, clock: &Clock) -> Result<AccessToken, GithubError> {
+    let request = app.build_request(Request::post(path), None::<&()>).map_err(GithubError::of_transport)?;
+    let response = app.execute(request).await.map_err(GithubError::of_transport)?;
+    Answer::of(response, clock.now()).await?.parse()
 }

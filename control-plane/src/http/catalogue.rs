@@ -43,6 +43,7 @@ pub const PROBLEM_TYPES: &[ProblemType] = &[
     of("rate-limited", 429, "Too many requests"),
     INTERNAL,
     of("github-credentials", 502, "GitHub refused the App"),
+    of("github-moved", 502, "Moved on GitHub"),
     of("github-not-found", 502, "Not found on GitHub"),
     of("github-permission", 502, "GitHub permission missing"),
     of("github-refused", 502, "Refused by GitHub"),

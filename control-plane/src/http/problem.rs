@@ -157,6 +157,9 @@ fn of_github(error: &GithubError) -> Problem {
         }
         Kind::NotFound => Problem::new("github-not-found")
             .detail("GitHub has no such organisation, repository or enterprise, or hides it from this service."),
+        Kind::Moved(_) => {
+            Problem::new("github-moved").detail(&operator("GitHub has what was asked for in another place now."))
+        }
         Kind::Busy => of_operation(&OperationError::Busy),
         Kind::NameConflict => {
             Problem::new("runner-name-taken").detail("GitHub has a runner of this name. Choose another name.")

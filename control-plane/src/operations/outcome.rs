@@ -77,7 +77,12 @@ async fn discard(app: &App, runner: &Runner, secret: &Secret) {
 /// Records a failure as well as can be, and gives the error to answer with. If it can't be recorded, the row stays
 /// `requested`, and reconcile takes it from there.
 pub(super) async fn failed(app: &App, caller: &Caller, begun: &Begun, error: OperationError) -> OperationError {
-    let unknown = matches!(&error, OperationError::Github(error) if !error.is_definite());
+    let unknown = match &error {
+        OperationError::Github(error) => !error.is_definite(),
+        // GitHub did something, and what it answered can't be handed out.
+        OperationError::Internal(_) => true,
+        _ => false,
+    };
     tracing::warn!(runner = %begun.runner.id, unknown, error = %causes(&error), "no secret was issued");
     if let Err(failure) = record_failure(app, caller, begun, &error, unknown).await {
         tracing::error!(runner = %begun.runner.id, error = %causes(&failure), "a failed provision is not recorded");

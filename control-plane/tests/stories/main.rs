@@ -9,6 +9,7 @@ mod commands;
 mod drain;
 mod drift;
 mod faults;
+mod hostile;
 mod idempotency;
 mod installations;
 mod lost_answers;

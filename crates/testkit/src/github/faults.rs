@@ -65,6 +65,10 @@ pub enum Fault {
     CutOff,
     /// Does what was asked, then answers with the right status and this body.
     Body(String),
+    /// Does what was asked, then answers with the right status and a body that does not end.
+    Endless,
+    /// Answers with this status, these headers and this body, as somebody in GitHub's place might; nothing has changed.
+    Instead(u16, Vec<(&'static str, String)>, String),
     /// The hourly limit is used up, answered as 403 or 429, until so much later.
     PrimaryLimit(u16, Duration),
     /// Too much in a short time, answered as 403 or 429; says when to come back, or not.

@@ -7,7 +7,7 @@ use axum::body::Bytes;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use super::faults::{Endpoint, Fault};
 use super::reply::{Refusal, Reply};
@@ -143,6 +143,10 @@ pub(crate) async fn befall(
     if let Some(Fault::HangBeforeCommit(length)) = fault {
         tokio::time::sleep(length).await;
     }
+    if let Some(Fault::Instead(status, headers, body)) = fault {
+        let set = |reply: Reply, (name, value)| reply.with_header(HeaderName::from_static(name), value);
+        return Outcome { reply: headers.into_iter().fold(Reply::empty(status), set), damage: Damage::Body(body) };
+    }
     if let Some(refusal) = fault.as_ref().and_then(|fault| refused(fault, shared.now())) {
         return Outcome::of(commit(Err(refusal)));
     }
@@ -155,6 +159,7 @@ pub(crate) async fn befall(
         }
         Some(Fault::HangAfterCommit(length)) => tokio::time::sleep(length).await,
         Some(Fault::Body(body)) => outcome.damage = Damage::Body(body),
+        Some(Fault::Endless) => outcome.damage = Damage::Endless,
         Some(Fault::CutOff) => outcome.damage = Damage::CutOff,
         _ => {}
     }

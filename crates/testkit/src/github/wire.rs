@@ -5,7 +5,7 @@ use std::io;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -19,6 +19,8 @@ pub(crate) enum Damage {
     None,
     /// Another body arrives.
     Body(String),
+    /// A body arrives that does not end.
+    Endless,
     /// The connection closes after the first bytes.
     CutOff,
 }
@@ -41,6 +43,7 @@ pub(crate) fn response(reply: Reply, damage: Damage, date: DateTime<Utc>, call: 
     let body = match damage {
         Damage::None => text.map_or_else(Body::empty, Body::from),
         Damage::Body(other) => Body::from(other),
+        Damage::Endless => Body::from_stream(stream::repeat(Bytes::from(vec![b' '; 64 * 1024])).map(io::Result::Ok)),
         Damage::CutOff => cut_off(&text.unwrap_or_default()),
     };
     let mut response = Response::new(body);
