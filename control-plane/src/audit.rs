@@ -85,10 +85,12 @@ pub enum Event {
     RunnerActive,
     RunnerAdopted,
     RunnerDeleted,
+    RunnerDrifted,
     RunnerListed,
     RunnerOffline,
     RunnerRead,
     RunnerRefreshed,
+    RunnerRestored,
     SyncCompleted,
 }
 
@@ -118,10 +120,12 @@ impl Event {
             Self::RunnerActive => "runner.active",
             Self::RunnerAdopted => "runner.adopted",
             Self::RunnerDeleted => "runner.deleted",
+            Self::RunnerDrifted => "runner.drifted",
             Self::RunnerListed => "runner.listed",
             Self::RunnerOffline => "runner.offline",
             Self::RunnerRead => "runner.read",
             Self::RunnerRefreshed => "runner.refreshed",
+            Self::RunnerRestored => "runner.restored",
             Self::SyncCompleted => "sync.completed",
         }
     }

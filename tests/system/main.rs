@@ -3,12 +3,14 @@
 
 mod crowd;
 mod discovery;
+mod database;
 mod edge;
 mod filter;
 mod forged;
 mod journey;
 mod keys;
 mod lifecycle;
+mod listing;
 mod refused;
 mod replicas;
 mod shutdown;

@@ -76,6 +76,7 @@ fn record(runner: &Runner) -> Value {
         "created_at": runner.created_at, "updated_at": runner.updated_at, "deleted_at": runner.deleted_at,
         "drain_requested_at": runner.drain_requested_at, "drain_attempts": runner.drain_attempts,
         "drain_next_at": runner.drain_next_at, "drain_error": runner.drain_error,
+        "drift": runner.drift,
     })
 }
 

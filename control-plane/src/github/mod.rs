@@ -16,7 +16,7 @@ mod wire;
 
 pub use budget::{BudgetState, Hour, Priority};
 pub use error::{GithubError, Kind};
-pub use wire::{JitConfig, JitRequest, RegistrationToken, RemoteRunner};
+pub use wire::{JitConfig, JitRequest, RegistrationToken, RemoteLabel, RemoteRunner};
 
 use std::collections::BTreeMap;
 

@@ -54,9 +54,8 @@ pub struct RemoteRunner {
     pub status: String,
     /// Whether it runs a job.
     pub busy: bool,
-    /// Its labels.
-    #[serde(deserialize_with = "label_names")]
-    pub labels: Vec<String>,
+    /// Its labels, GitHub's own among them.
+    pub labels: Vec<RemoteLabel>,
     /// Whether it ends after one job; older servers do not say.
     pub ephemeral: Option<bool>,
     /// Its group; repositories have none.
@@ -68,6 +67,27 @@ impl RemoteRunner {
     pub fn is_online(&self) -> bool {
         self.status == "online"
     }
+
+    /// The names of its labels.
+    pub fn label_names(&self) -> Vec<&str> {
+        self.labels.iter().map(|label| label.name.as_str()).collect()
+    }
+
+    /// Whether it has this label.
+    pub fn has_label(&self, name: &str) -> bool {
+        self.labels.iter().any(|label| label.name == name)
+    }
+}
+
+/// A label of a runner. Its id may be absent, and does not matter.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RemoteLabel {
+    /// Its name, in lower case as GitHub compares them.
+    #[serde(deserialize_with = "lower_case")]
+    pub name: String,
+    /// `read-only` for one that GitHub gave, `custom` for any other; may be absent.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -85,14 +105,8 @@ fn secret<'de, D: Deserializer<'de>>(input: D) -> Result<SecretString, D::Error>
     String::deserialize(input).map(SecretString::from)
 }
 
-/// A label's `id` and `type` may be absent; only its name matters.
-fn label_names<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    struct Label {
-        name: String,
-    }
-    let labels = Vec::<Label>::deserialize(input)?;
-    Ok(labels.into_iter().map(|label| label.name.to_ascii_lowercase()).collect())
+fn lower_case<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    String::deserialize(input).map(|text| text.to_ascii_lowercase())
 }
 
 #[cfg(test)]
@@ -106,6 +120,6 @@ mod tests {
             "id": 7, "name": "a", "os": "unknown", "status": "offline", "busy": false, "labels": [{"name": "GPU"}],
         }))
         .unwrap();
-        assert_eq!((runner.labels, runner.ephemeral, runner.runner_group_id), (vec!["gpu".to_owned()], None, None));
+        assert_eq!((runner.label_names(), runner.ephemeral, runner.runner_group_id), (vec!["gpu"], None, None));
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::operations::{App, OperationError, Provisioned};
-use crate::runner::{DeletedReason, Mode, State as RunnerState};
+use crate::runner::{DeletedReason, Drift, Mode, State as RunnerState};
 use crate::store::runners::Runner;
 
 /// A runner that was registered, with its secret.
@@ -91,6 +91,8 @@ pub(super) struct RunnerView {
     updated_at: DateTime<Utc>,
     deleted_at: Option<DateTime<Utc>>,
     drain: Option<DrainView>,
+    /// How the runner on GitHub differs from the one that was asked for.
+    drift: Option<Drift>,
 }
 
 /// How far a runner has come that is to go when it is idle.
@@ -113,6 +115,7 @@ pub(super) fn view(app: &App, runner: &Runner) -> Result<RunnerView, OperationEr
         deleted_reason: runner.deleted_reason,
         busy: runner.busy,
         target: runner.target,
+        drift: runner.drift.map(|drift| drift.0),
         github_runner_id: runner.github_runner_id,
         runner_group_id: runner.runner_group_id,
         labels: runner.labels,

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{Turn, interrupted};
 use crate::audit::{Entry, Event, Origin, Outcome};
 use crate::github::{Priority, RemoteRunner};
-use crate::operations::{App, Observation, OperationError, delete, observe, ours};
+use crate::operations::{App, Observation, OperationError, delete, is_news, observe, ours};
 use crate::runner::{DeletedReason, Issuance, State, Target};
 use crate::store::cache;
 use crate::store::runners::{self, Runner};
@@ -185,6 +185,10 @@ impl<'a> Round<'a> {
     }
 
     async fn observe(&self, row: &Runner, remote: &RemoteRunner) -> Result<Done, OperationError> {
+        // Most of them most of the time, and each transaction that is not begun counts.
+        if !is_news(row, remote) {
+            return Ok(Done::Nothing);
+        }
         let mut transaction = self.app.pool.begin().await?;
         let Some(row) = same(&mut transaction, row).await? else { return Ok(Done::Nothing) };
         if !ours(&mut transaction, &row, remote).await? {

@@ -19,7 +19,7 @@ pub use deprovision::{deprovision, remove_from_github};
 pub use drain::{drain, try_drain};
 pub use error::OperationError;
 pub use hasten::{JobNews, hasten};
-pub use lifecycle::{Observation, delete, observe, ours};
+pub use lifecycle::{Observation, delete, is_news, observe, ours};
 pub use provision::{ProvisionCall, Provisioned, deny_provision, provision};
 pub use read::{ListCall, Listing, list, read};
 pub use refresh::refresh;

@@ -241,6 +241,7 @@ fn new_runner(app: &App, caller: &Caller, wish: &Wish) -> Result<Runner, Operati
         drain_attempts: 0,
         drain_next_at: None,
         drain_error: None,
+        drift: None,
     })
 }
 

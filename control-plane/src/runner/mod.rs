@@ -1,10 +1,12 @@
 //! What a runner is: its name, its labels, where it belongs and the states that it goes through.
 
+mod drift;
 mod labels;
 mod name;
 mod state;
 mod target;
 
+pub use drift::Drift;
 pub use labels::{LabelError, Labels, MAX_LABELS, is_reserved};
 pub use name::{NameError, NamePrefix, RunnerName};
 pub use state::{DeletedReason, Issuance, State, TransitionError, transition};

@@ -19,7 +19,7 @@ pub async fn replace(
             .iter()
             .map(|runner| serde_json::json!({
                 "id": runner.id, "name": runner.name, "status": runner.status, "busy": runner.busy,
-                "ephemeral": runner.ephemeral, "group": runner.runner_group_id, "labels": runner.labels,
+                "ephemeral": runner.ephemeral, "group": runner.runner_group_id, "labels": runner.label_names(),
             }))
             .collect::<Vec<_>>()
     );

@@ -95,9 +95,8 @@ async fn a_page_that_fails_among_ten_costs_nobody_a_runner(pool: PgPool) -> anyh
     world.github.remove_runner(machine.id());
     world.advance_here(Duration::from_mins(5))?;
     for _ in 0..3 {
-        // Six pages come, the seventh fails at every attempt.
-        world.github.inject(Endpoint::ListRunners, Fault::ReplicationLag(Duration::ZERO), 6);
-        world.github.inject(Endpoint::ListRunners, Fault::BeforeCommit(502), 3);
+        // At every attempt.
+        world.github.fail_page(7, Fault::BeforeCommit(502), 3);
         assert!(world.reconcile().await.is_err());
         world.advance_here(Duration::from_secs(1))?;
     }

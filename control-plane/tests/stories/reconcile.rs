@@ -76,8 +76,7 @@ async fn every_page_counts_and_a_failed_one_spoils_the_listing(pool: PgPool) -> 
     world.github.remove_runner(machine.id());
     for _ in 0..3 {
         // The first page comes, the second fails: of such a listing nothing is believed.
-        world.github.inject(Endpoint::ListRunners, Fault::ReplicationLag(Duration::ZERO), 1);
-        world.github.inject(Endpoint::ListRunners, Fault::BeforeCommit(502), 3);
+        world.github.fail_page(2, Fault::BeforeCommit(502), 3);
         assert!(world.reconcile().await.is_err());
         world.advance_here(Duration::from_secs(1))?;
     }

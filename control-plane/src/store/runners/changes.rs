@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::Runner;
 use crate::github::RemoteRunner;
-use crate::runner::{DeletedReason, Issuance, State};
+use crate::runner::{DeletedReason, Drift, Issuance, State};
 
 /// Records the intent to register a runner, and who asked for it. False if a live runner of the target has the name.
 pub async fn insert(conn: &mut PgConnection, runner: &Runner, provisioner: &Identity) -> sqlx::Result<bool> {
@@ -130,18 +130,21 @@ pub async fn set_seen(
     id: Uuid,
     remote: &RemoteRunner,
     state: State,
+    drift: Option<&Drift>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update runners set github_runner_id = $2, busy = $3, state = $4, updated_at = $5,
-            missing_since = null, offline_since = case when $6 then null else coalesce(offline_since, $5) end
+            missing_since = null, offline_since = case when $6 then null else coalesce(offline_since, $5) end,
+            drift = $7
         where id = $1",
         id,
         remote.id,
         remote.busy,
         state.as_str(),
         now,
-        remote.is_online()
+        remote.is_online(),
+        drift.map(|drift| serde_json::json!(drift))
     )
     .execute(conn)
     .await

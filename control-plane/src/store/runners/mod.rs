@@ -11,13 +11,14 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use identity::Principal;
 use sqlx::PgConnection;
+use sqlx::types::Json;
 use uuid::Uuid;
 
-use crate::runner::{DeletedReason, Issuance, Mode, State, Target, TargetError};
+use crate::runner::{DeletedReason, Drift, Issuance, Mode, State, Target, TargetError};
 
 /// A runner as recorded. The columns are described in the migration.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "each is described in migrations/*_runners.sql and *_drains.sql")]
+#[expect(missing_docs, reason = "each is described in migrations/*_runners.sql, *_drains.sql and *_drift.sql")]
 pub struct Runner {
     pub id: Uuid,
     pub target: String,
@@ -46,6 +47,7 @@ pub struct Runner {
     pub drain_attempts: i32,
     pub drain_next_at: Option<DateTime<Utc>>,
     pub drain_error: Option<String>,
+    pub drift: Option<Json<Drift>>,
 }
 
 impl Runner {
@@ -69,7 +71,8 @@ macro_rules! select_runners {
                 runner_group_id, ephemeral, disable_update, state as "state: State",
                 deleted_reason as "deleted_reason: DeletedReason", issuance as "issuance: Issuance", requested_at,
                 secret_expires_at, github_runner_id, busy, offline_since, missing_since, created_at,
-                updated_at, deleted_at, drain_requested_at, drain_attempts, drain_next_at, drain_error
+                updated_at, deleted_at, drain_requested_at, drain_attempts, drain_next_at, drain_error,
+                drift as "drift: Json<Drift>"
             from runners "# + $rest
             $(, $argument)*
         )

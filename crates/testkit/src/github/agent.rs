@@ -18,7 +18,7 @@ use super::world::{Event, MachineRegistration, RunnerView};
 pub(crate) async fn serve(shared: &Shared, parts: &Parts, path: &str, body: &Bytes) -> Response {
     let endpoint = if path == "register" { Endpoint::MachineRegistration } else { Endpoint::MachineSession };
     let call = log(shared, parts, endpoint);
-    let Outcome { reply, damage } = befall(shared, endpoint, |fault| {
+    let Outcome { reply, damage } = befall(shared, endpoint, None, |fault| {
         let answer = fault.and_then(|fault| match path {
             "register" => register(shared, parts, body, fault),
             "session" => session(shared, body),

@@ -90,25 +90,36 @@ pub enum Fault {
 /// Faults that wait for their calls.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    waiting: Vec<(Endpoint, Fault, usize)>,
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    endpoint: Endpoint,
+    /// Only this page of a list.
+    page: Option<u64>,
+    fault: Fault,
+    left: usize,
 }
 
 impl Faults {
-    pub(crate) fn add(&mut self, endpoint: Endpoint, fault: Fault, times: usize) {
-        self.waiting.push((endpoint, fault, times));
+    pub(crate) fn add(&mut self, endpoint: Endpoint, page: Option<u64>, fault: Fault, times: usize) {
+        self.waiting.push(Waiting { endpoint, page, fault, left: times });
     }
 
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
     }
 
-    /// The oldest fault for this endpoint, used up by one.
-    pub(crate) fn take(&mut self, endpoint: Endpoint) -> Option<Fault> {
-        let fits = |wanted: Endpoint| wanted == endpoint || wanted == Endpoint::Any;
-        let (_, fault, left) = self.waiting.iter_mut().find(|(wanted, _, left)| fits(*wanted) && *left > 0)?;
-        *left = left.saturating_sub(1);
-        let fault = fault.clone();
-        self.waiting.retain(|(_, _, left)| *left > 0);
+    /// The oldest fault for this endpoint and page, used up by one.
+    pub(crate) fn take(&mut self, endpoint: Endpoint, page: Option<u64>) -> Option<Fault> {
+        let fits = |one: &&mut Waiting| {
+            (one.endpoint == endpoint || one.endpoint == Endpoint::Any) && (one.page.is_none() || one.page == page)
+        };
+        let waiting = self.waiting.iter_mut().find(fits)?;
+        waiting.left = waiting.left.saturating_sub(1);
+        let fault = waiting.fault.clone();
+        self.waiting.retain(|one| one.left > 0);
         Some(fault)
     }
 }
@@ -120,12 +131,22 @@ mod tests {
     #[test]
     fn faults_are_used_up_in_order_by_their_own_endpoint() {
         let mut faults = Faults::default();
-        faults.add(Endpoint::JitConfig, Fault::BeforeCommit(500), 2);
-        faults.add(Endpoint::Any, Fault::AfterCommit(502), 1);
-        assert_eq!(faults.take(Endpoint::JitConfig), Some(Fault::BeforeCommit(500)));
-        assert_eq!(faults.take(Endpoint::ListRunners), Some(Fault::AfterCommit(502)));
-        assert_eq!(faults.take(Endpoint::ListRunners), None);
-        assert_eq!(faults.take(Endpoint::JitConfig), Some(Fault::BeforeCommit(500)));
-        assert_eq!(faults.take(Endpoint::JitConfig), None);
+        faults.add(Endpoint::JitConfig, None, Fault::BeforeCommit(500), 2);
+        faults.add(Endpoint::Any, None, Fault::AfterCommit(502), 1);
+        assert_eq!(faults.take(Endpoint::JitConfig, None), Some(Fault::BeforeCommit(500)));
+        assert_eq!(faults.take(Endpoint::ListRunners, None), Some(Fault::AfterCommit(502)));
+        assert_eq!(faults.take(Endpoint::ListRunners, None), None);
+        assert_eq!(faults.take(Endpoint::JitConfig, None), Some(Fault::BeforeCommit(500)));
+        assert_eq!(faults.take(Endpoint::JitConfig, None), None);
+    }
+
+    #[test]
+    fn a_page_has_faults_of_its_own() {
+        let mut faults = Faults::default();
+        faults.add(Endpoint::ListRunners, Some(7), Fault::BeforeCommit(502), 1);
+        assert_eq!(faults.take(Endpoint::ListRunners, Some(6)), None);
+        assert_eq!(faults.take(Endpoint::ListRunners, None), None);
+        assert_eq!(faults.take(Endpoint::ListRunners, Some(7)), Some(Fault::BeforeCommit(502)));
+        assert_eq!(faults.take(Endpoint::ListRunners, Some(7)), None);
     }
 }

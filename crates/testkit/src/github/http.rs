@@ -16,7 +16,7 @@ use super::shared::{Call, Shared};
 use super::wire::{self, Damage};
 use super::world::limits::{injected_primary, secondary};
 use super::world::{Now, Request};
-use super::{agent, control};
+use super::{agent, control, schema};
 
 /// Far more than any request here needs.
 const MAX_BODY: usize = 1024 * 1024;
@@ -61,6 +61,12 @@ async fn rest(shared: &Shared, parts: &Parts, body: &Bytes) -> Response {
     let route = route.unwrap_or(Route { endpoint: Endpoint::Unknown, target: None, id: None, label: None });
     let endpoint = route.endpoint;
     let call = log(shared, parts, endpoint);
+    if let Some(broken) = shared.broken() {
+        // Whatever it would say now, nobody should go on with it.
+        let reply = Reply::from(Refusal::new(500, broken));
+        shared.log_status(call, reply.status);
+        return wire::response(reply, Damage::None, shared.servers.now(), call);
+    }
     let mut request = request(parts, route, body);
     shared.log_caller(call, shared.with(|world, now| world.consumer(&request, now.world)));
     let checked = preconditions(&parts.headers).and_then(|()| if seated { Ok(()) } else { Err(crowded()) });
@@ -71,14 +77,22 @@ async fn rest(shared: &Shared, parts: &Parts, body: &Bytes) -> Response {
             Err(refusal) => shared.with(|world, now| world.refuse(&request, refusal, now)),
             Ok(fault) => {
                 request.fault = fault;
-                shared.with(|world, now| world.answer(&request, now))
+                let reply = shared.with(|world, now| world.answer(&request, now));
+                shared.judge(schema::exchange(endpoint, body, &reply));
+                reply
             }
         };
-        befall(shared, endpoint, commit).await
+        befall(shared, endpoint, page(parts), commit).await
     };
     let response = conditional(shared, parts, &request, outcome, call);
     shared.log_status(call, response.status().as_u16());
     response
+}
+
+/// The page of a list that is asked for, if one is named.
+fn page(parts: &Parts) -> Option<u64> {
+    let query = parts.uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "page")?.1.parse().ok()
 }
 
 fn request(parts: &Parts, route: Route, body: &Bytes) -> Request {
@@ -137,9 +151,10 @@ impl Outcome {
 pub(crate) async fn befall(
     shared: &Shared,
     endpoint: Endpoint,
+    page: Option<u64>,
     commit: impl FnOnce(Result<Option<Fault>, Refusal>) -> Reply,
 ) -> Outcome {
-    let fault = shared.take_fault(endpoint);
+    let fault = shared.take_fault(endpoint, page);
     if let Some(Fault::HangBeforeCommit(length)) = fault {
         tokio::time::sleep(length).await;
     }

@@ -12,6 +12,7 @@ mod input;
 mod machine;
 mod reply;
 mod route;
+mod schema;
 mod shared;
 mod webhook;
 mod wire;
@@ -49,6 +50,17 @@ pub struct FakeGithub {
     app_id: u64,
     installation_id: u64,
     app_private_key_pem: String,
+    verdict: Arc<Verdict>,
+}
+
+/// Fails whoever drops the last handle of a fake that did not keep its word: tests with it would prove nothing.
+struct Verdict(Arc<Shared>);
+
+impl Drop for Verdict {
+    fn drop(&mut self) {
+        let broken = self.0.broken();
+        assert!(broken.is_none() || std::thread::panicking(), "{}", broken.unwrap_or_default());
+    }
 }
 
 impl FakeGithub {
@@ -71,6 +83,7 @@ impl FakeGithub {
         let server = Arc::new(bound.serve(http::router(Arc::clone(&shared))));
         let installation_id = config.organizations.iter().find_map(|organization| organization.installation_id);
         Ok(Self {
+            verdict: Arc::new(Verdict(Arc::clone(&shared))),
             shared,
             server,
             app_id: config.app_id,
@@ -81,6 +94,7 @@ impl FakeGithub {
 
     /// Stops serving and waits until the port is free, if this is the last handle.
     pub async fn stop(self) {
+        drop(self.verdict);
         if let Some(server) = Arc::into_inner(self.server) {
             server.stop().await;
         }
@@ -124,6 +138,11 @@ impl FakeGithub {
     /// Lets a fault befall the next `times` calls to an endpoint.
     pub fn inject(&self, endpoint: Endpoint, fault: Fault, times: usize) {
         self.shared.inject(endpoint, fault, times);
+    }
+
+    /// Lets a fault befall the next `times` listings of this page.
+    pub fn fail_page(&self, page: u64, fault: Fault, times: usize) {
+        self.shared.inject_page(page, fault, times);
     }
 
     /// Forgets faults that have not struck yet.
@@ -232,6 +251,7 @@ impl FakeGithub {
     pub fn issued_secrets(&self) -> Vec<String> {
         self.shared.with(|world, _| world.secrets().to_vec())
     }
+
     /// Every registration token and JIT config that was ever made, in that order, also those whose answer was lost.
     pub fn runner_secrets(&self) -> Vec<String> {
         self.shared.with(|world, _| world.runner_secrets().to_vec())

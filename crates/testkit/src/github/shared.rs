@@ -49,6 +49,7 @@ pub(crate) struct Shared {
     inside: AtomicUsize,
     webhook: Mutex<Option<Webhook>>,
     deliveries: Mutex<Vec<Delivery>>,
+    broken: Mutex<Option<String>>,
 }
 
 /// A request that is being worked on; counts until it is dropped.
@@ -79,6 +80,7 @@ impl Shared {
             inside: AtomicUsize::new(0),
             webhook: Mutex::default(),
             deliveries: Mutex::default(),
+            broken: Mutex::default(),
         }
     }
 
@@ -113,6 +115,7 @@ impl Shared {
         if let (Some((target, name)), Some(webhook)) = (before, locked(&self.webhook, |webhook| webhook.clone())) {
             let organization = target.split('/').next().unwrap_or(&target);
             let delivery = Delivery::job(action, organization, Some((id, &name)));
+            self.judge(delivery.check());
             locked(&self.deliveries, |deliveries| deliveries.push(delivery.clone()));
             // GitHub does not wait either, and does not repeat what failed.
             tokio::spawn(async move { delivery.send(&webhook).await });
@@ -121,15 +124,34 @@ impl Shared {
     }
 
     pub(crate) fn inject(&self, endpoint: Endpoint, fault: Fault, times: usize) {
-        locked(&self.faults, |faults| faults.add(endpoint, fault, times));
+        locked(&self.faults, |faults| faults.add(endpoint, None, fault, times));
+    }
+
+    pub(crate) fn inject_page(&self, page: u64, fault: Fault, times: usize) {
+        locked(&self.faults, |faults| faults.add(Endpoint::ListRunners, Some(page), fault, times));
     }
 
     pub(crate) fn clear_faults(&self) {
         locked(&self.faults, Faults::clear);
     }
 
-    pub(crate) fn take_fault(&self, endpoint: Endpoint) -> Option<Fault> {
-        locked(&self.faults, |faults| faults.take(endpoint))
+    pub(crate) fn take_fault(&self, endpoint: Endpoint, page: Option<u64>) -> Option<Fault> {
+        locked(&self.faults, |faults| faults.take(endpoint, page))
+    }
+
+    /// Notes whether the fake kept its word; the first time that it did not counts.
+    pub(crate) fn judge(&self, word: Result<(), String>) {
+        if let Err(wrong) = word {
+            tracing::error!("the fake GitHub did not keep its word: {wrong}");
+            locked(&self.broken, |broken| {
+                broken.get_or_insert(wrong);
+            });
+        }
+    }
+
+    /// How the fake did not keep its word.
+    pub(crate) fn broken(&self) -> Option<String> {
+        locked(&self.broken, |broken| broken.clone())
     }
 
     /// Notes a call; the number says which, to note its answer later.

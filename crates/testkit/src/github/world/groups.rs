@@ -44,17 +44,21 @@ impl World {
 
     fn group(&self, target: &str, group: &RunnerGroup) -> Value {
         let base = if target.contains('/') { target.to_owned() } else { format!("orgs/{target}") };
-        json!({
+        let mut shown = json!({
             "id": group.id,
             "name": group.name,
             "visibility": "all",
             "default": group.id == 1,
             "runners_url": format!("{}/{base}/actions/runner-groups/{}/runners", self.url, group.id),
-            "inherited": false,
             "allows_public_repositories": false,
             "restricted_to_workflows": false,
             "selected_workflows": [],
             "workflow_restrictions_read_only": false,
-        })
+        });
+        // An organisation may have groups of its enterprise.
+        if let (Some(members), false) = (shown.as_object_mut(), target.contains('/')) {
+            members.insert("inherited".to_owned(), json!(false));
+        }
+        shown
     }
 }

@@ -16,7 +16,9 @@ impl World {
         let mut runner = self.runner_of(request, &target)?.clone();
         match request.method {
             Method::POST | Method::PUT => {
-                let asked = Input::parse(&request.body)?.texts("labels")?;
+                let input = Input::parse(&request.body)?;
+                // None at all takes all away; to add none is a mistake.
+                let asked = if request.method == Method::PUT { input.texts("labels")? } else { input.labels()? };
                 if request.method == Method::PUT {
                     runner.labels.retain(|(_, custom)| !custom);
                 }
