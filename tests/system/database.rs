@@ -32,9 +32,9 @@ async fn without_the_database_nothing_is_done_and_with_it_everything_goes_on() -
     for how in ["stopped", "killed"] {
         let postgres = system.postgres().context("a Postgres of its own")?.process();
         if how == "stopped" {
-            postgres.stop()
+            postgres.stop();
         } else {
-            postgres.kill()
+            postgres.kill();
         }
         // A round of jobs that was under way may have called GitHub a moment ago.
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -54,7 +54,7 @@ async fn without_the_database_nothing_is_done_and_with_it_everything_goes_on() -
             }
         }
         let ready = answer(request(Method::GET, &system.control_plane_url(), "/health/ready")).await?;
-        assert_eq!((ready.status, ready.text("status")?), (StatusCode::SERVICE_UNAVAILABLE, "not ready"));
+        assert_eq!((ready.status, ready.problem()), (StatusCode::SERVICE_UNAVAILABLE, "not-ready"));
         let live = answer(request(Method::GET, &system.control_plane_url(), "/health/live")).await?;
         assert_eq!(live.status, StatusCode::OK, "nobody should restart it for that");
         assert_eq!(system.github().count(Endpoint::Any), calls, "{how}: GitHub was called without records");

@@ -54,7 +54,10 @@ fn row(runner: &Runner) -> Vec<String> {
     vec![
         runner.name.clone(),
         match runner.drain_requested_at {
-            Some(_) if runner.state != State::Deleted => format!("{}, draining", runner.state),
+            Some(_) if runner.state != State::Deleted => {
+                let waits = runner.drain_error.as_deref().unwrap_or("not tried yet");
+                format!("{}, to be drained: {waits}", runner.state)
+            }
             _ => runner.state.to_string(),
         },
         if runner.busy { "yes" } else { "no" }.to_owned(),

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::environment;
 use crate::clock::Clock;
-use crate::http::{Web, Webhooks, router};
+use crate::http::{Bounds, Web, Webhooks, router};
 use crate::operations::App;
 use crate::policy::PolicyFile;
 use crate::store::schema::SchemaError;
@@ -38,7 +38,8 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let reload = tokio::spawn(reload::run(app.clone(), end.clone()));
     let jobs = tokio::spawn(jobs::run(app.clone(), config.jobs, end.clone()));
     let graceful = end.clone();
-    let web = Web::new(app.clone(), config.verifier, Webhooks::new(config.webhook_secrets), config.rate_limit);
+    let (webhooks, bounds) = (Webhooks::new(config.webhook_secrets), Bounds::new(config.rate_limit));
+    let web = Web::new(app.clone(), config.verifier, webhooks, bounds);
     let server = axum::serve(listener, router(web)).with_graceful_shutdown(async move { graceful.cancelled().await });
     let server = tokio::spawn(server.into_future());
 

@@ -75,6 +75,23 @@ pub enum Kind {
     AnswerLost(String),
 }
 
+impl Kind {
+    /// The same without GitHub's words.
+    pub fn brief(&self) -> &'static str {
+        match self {
+            Self::Credentials(_) | Self::EnterpriseToken(_) => "GitHub refuses this service's credentials",
+            Self::NoCredentials(_) => "this service has no access to the target any more",
+            Self::Suspended => "the installation of this service's App is suspended",
+            Self::Permission(_) => "GitHub does not let this service's App do this",
+            Self::RateLimited(_) => "GitHub takes no more calls for now",
+            Self::NotFound | Self::Group(_) | Self::Moved(_) => "GitHub does not find the target",
+            Self::Busy => "the runner is running a job",
+            Self::NameConflict | Self::Invalid(..) => "GitHub refuses it",
+            Self::Outage(..) | Self::TimedOut | Self::Unreachable(_) | Self::AnswerLost(_) => "GitHub does not answer",
+        }
+    }
+}
+
 impl GithubError {
     /// GitHub certainly did nothing: it refused, or was never asked. Otherwise nobody knows.
     pub fn is_definite(&self) -> bool {

@@ -52,6 +52,7 @@ pub const PROBLEM_TYPES: &[ProblemType] = &[
     of("database-unavailable", 503, "Records unavailable"),
     of("github-rate-limited", 503, "GitHub rate limit reached"),
     of("github-unavailable", 503, "GitHub unavailable"),
+    of("not-ready", 503, "Not ready"),
     of("overloaded", 503, "Too much at a time"),
     of("timeout", 503, "Time-out"),
     of("provision-outcome-unknown", 504, "Provision outcome unknown"),

@@ -5,29 +5,41 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::Web;
+use super::{ApiError, Web};
 use crate::store::schema;
 
 /// An answer that takes longer is no answer to whoever watches.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// `GET /health`
+/// Says that the service runs, which version, and what time it has.
+#[utoipa::path(get, path = "/health", tag = "health", security(()), responses(
+    (status = 200, description = "It runs.", body = Object, example = json!({
+        "status": "ok", "version": "0.1.0", "timestamp": "2026-11-23T12:00:00Z"
+    }))
+))]
 pub(super) async fn health(State(web): State<Arc<Web>>) -> Json<Value> {
     let (now, policy) = (web.app.clock.now(), web.app.policy.status());
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "timestamp": now, "policy": policy}))
 }
 
-/// `GET /health/live`: the process answers.
+/// Says that the process answers: if not, restart it.
+#[utoipa::path(get, path = "/health/live", tag = "health", security(()), responses(
+    (status = 200, description = "It answers.", body = Object, example = json!({"status": "ok"}))
+))]
 pub(super) async fn live() -> Json<Value> {
     Json(json!({"status": "ok"}))
 }
 
-/// `GET /health/ready`: the database answers and has the migrations, and there are keys to verify callers with.
-pub(super) async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, Json<Value>) {
+/// Says whether it can serve: the database answers and has the migrations, and there are keys to verify callers with.
+#[utoipa::path(get, path = "/health/ready", tag = "health", security(()), responses(
+    (status = 200, description = "It can.", body = Object, example = json!({
+        "status": "ready", "database": "ok", "identity_keys": 1
+    }))
+))]
+pub(super) async fn ready(State(web): State<Arc<Web>>) -> Result<Json<Value>, ApiError> {
     let database = match timeout(CHECK_TIMEOUT, schema::check(&web.app.pool)).await {
         Ok(Ok(())) => "ok",
         Ok(Err(error)) => {
@@ -37,8 +49,8 @@ pub(super) async fn ready(State(web): State<Arc<Web>>) -> (StatusCode, Json<Valu
         Err(_) => "timed out",
     };
     let keys = web.verifier.key_ids().count();
-    let ready = database == "ok" && keys > 0;
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let word = if ready { "ready" } else { "not ready" };
-    (status, Json(json!({"status": word, "database": database, "identity_keys": keys})))
+    if database != "ok" || keys == 0 {
+        return Err(ApiError::NotReady { database, keys });
+    }
+    Ok(Json(json!({"status": "ready", "database": database, "identity_keys": keys})))
 }

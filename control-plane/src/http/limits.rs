@@ -17,16 +17,37 @@ use tokio::sync::Semaphore;
 
 use super::{ApiError, Web};
 
-/// Requests at a time. Each waits for the database or GitHub most of its life, so this is far more than can work.
+/// Each request waits for the database or GitHub most of its life, so this is far more than can work.
 const MAX_AT_A_TIME: usize = 512;
+/// Below the 60 s of the edge, so that the answer is a problem of ours and not a cut connection.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(50);
 /// So many principals are remembered; the one that was quiet longest is forgotten first, and starts afresh.
 const MAX_PRINCIPALS: usize = 10_000;
 /// A minute in microseconds.
 const MINUTE: i64 = 60_000_000;
 
+/// How much may be asked of a process.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Requests of one principal in a minute; none: no limit.
+    pub per_minute: Option<NonZeroU32>,
+    /// Requests at a time, of everybody together.
+    pub at_a_time: usize,
+    /// How long a request may take.
+    pub timeout: Duration,
+}
+
+impl Bounds {
+    /// What a service has, but for this.
+    pub fn new(per_minute: Option<NonZeroU32>) -> Self {
+        Self { per_minute, at_a_time: MAX_AT_A_TIME, timeout: REQUEST_TIMEOUT }
+    }
+}
+
 /// What has been asked lately.
 pub(super) struct Limits {
     pub(super) at_a_time: Semaphore,
+    pub(super) timeout: Duration,
     /// Microseconds that one request takes up; none: no limit.
     cost: Option<i64>,
     /// For each principal, until when what it asked takes up its minute.
@@ -34,10 +55,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(per_minute: Option<NonZeroU32>) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         Self {
-            at_a_time: Semaphore::new(MAX_AT_A_TIME),
-            cost: per_minute.and_then(|per_minute| MINUTE.checked_div(per_minute.get().into())),
+            at_a_time: Semaphore::new(bounds.at_a_time),
+            timeout: bounds.timeout,
+            cost: bounds.per_minute.and_then(|per_minute| MINUTE.checked_div(per_minute.get().into())),
             taken_until: Mutex::new(LruCache::new(NonZeroUsize::new(MAX_PRINCIPALS).unwrap_or(NonZeroUsize::MIN))),
         }
     }
@@ -70,7 +92,7 @@ mod tests {
 
     #[test]
     fn each_principal_has_a_minutes_worth_that_comes_back_evenly() {
-        let limits = Limits::new(NonZeroU32::new(3));
+        let limits = Limits::new(Bounds::new(NonZeroU32::new(3)));
         let [alice, bob] =
             ["alice", "bob"].map(|subject| Principal { issuer: "i".to_owned(), subject: subject.to_owned() });
         let start = DateTime::UNIX_EPOCH;
@@ -85,7 +107,7 @@ mod tests {
 
     #[test]
     fn without_a_limit_nothing_is_counted() {
-        let limits = Limits::new(None);
+        let limits = Limits::new(Bounds::new(None));
         let principal = Principal { issuer: String::new(), subject: String::new() };
         assert!((0..10_000).all(|_| limits.count(&principal, DateTime::UNIX_EPOCH).is_ok()));
     }

@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::Request;
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
@@ -58,10 +59,11 @@ fn finish(mut response: Response, id: &str) -> Response {
         let problem = problem.unwrap_or_else(|| Problem::of_status(status));
         let headers = std::mem::take(response.headers_mut());
         response = (problem.status, Json(problem.body(id))).into_response();
-        // The body is another one now; what the error said beside it stays (`allow`, `retry-after`).
+        // The body is another one now; what the error said beside it stays (`allow`).
         let kept = headers.into_iter().filter_map(|(name, value)| Some((name?, value)));
         response.headers_mut().extend(kept.filter(|(name, _)| !name.as_str().starts_with("content-")));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        response.headers_mut().extend(problem.wait().map(|wait| (RETRY_AFTER, wait)));
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {

@@ -8,19 +8,20 @@ mod health;
 mod limits;
 mod middleware;
 mod openapi;
+mod page;
 mod problem;
+mod problems;
 mod runners;
 mod views;
 mod webhooks;
 
 pub use catalogue::{PROBLEM_TYPES, ProblemType};
+pub use limits::Bounds;
 pub use openapi::description;
 pub use problem::{ApiError, Problem};
 pub use webhooks::Webhooks;
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -36,8 +37,6 @@ use limits::Limits;
 
 /// No request needs more: 100 labels of 100 characters and a name.
 const MAX_BODY: usize = 32 * 1024;
-/// Below the 60 s of the edge, so that the answer is a problem of ours and not a cut connection.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(50);
 
 /// What handlers work with.
 pub struct Web {
@@ -51,10 +50,10 @@ pub struct Web {
 }
 
 impl Web {
-    /// Handlers that believe assertions which this verifier accepts, and deliveries that these webhooks accept; each
-    /// principal may ask so often a minute.
-    pub fn new(app: Arc<App>, verifier: Verifier, webhooks: Webhooks, per_minute: Option<NonZeroU32>) -> Arc<Self> {
-        let limits = Limits::new(per_minute);
+    /// Handlers that believe assertions which this verifier accepts, and deliveries that these webhooks accept, within
+    /// these bounds.
+    pub fn new(app: Arc<App>, verifier: Verifier, webhooks: Webhooks, bounds: Bounds) -> Arc<Self> {
+        let limits = Limits::new(bounds);
         let (denials, refusals) = Default::default();
         Arc::new(Self { app, verifier, denials, refusals, webhooks, limits })
     }
@@ -62,6 +61,7 @@ impl Web {
 
 /// Every route of the service.
 pub fn router(web: Arc<Web>) -> Router {
+    let timeout = web.limits.timeout;
     let webhook = post(webhooks::receive).layer(DefaultBodyLimit::max(webhooks::MAX_BODY));
     let limited = Router::new()
         .nest("/api/v1/admin", admin::routes(Arc::clone(&web)))
@@ -75,11 +75,12 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .merge(openapi::routes())
+        .route("/api/v1/openapi.json", get(openapi::document))
+        .route("/docs", get(page::docs))
         .merge(limited)
         .with_state(web)
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn(middleware::frame))
 }

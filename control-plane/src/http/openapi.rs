@@ -1,21 +1,12 @@
-//! The description of the API, generated from the types and handlers that serve it, and a page that shows it.
+//! The description of the API, generated from the types and handlers that serve it.
 
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_SECURITY_POLICY;
-use axum::response::{Html, IntoResponse};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::{Map, Value, json};
+use axum::Json;
+use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 
-use super::{admin, runners};
-
-/// The page has a style of its own, and nothing else that a browser could run or fetch.
-const STYLE_ALONE: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-    pre{background:#f4f4f4;padding:1rem;overflow:auto}h2{margin-top:3rem}code{background:#f4f4f4}\
-    table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.3rem .6rem;text-align:left}";
+use super::catalogue::named;
+use super::problems::problems_of;
+use super::{admin, health, page, runners, webhooks};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -31,6 +22,7 @@ const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;mar
         admin::principals,
         admin::revoke,
         admin::restore,
+        webhooks::receive, health::health, health::live, health::ready, document, page::docs,
     ),
     components(schemas(ProblemBody)),
     security(("bearer" = []))
@@ -68,102 +60,73 @@ pub fn description() -> Value {
             json!({"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}),
         );
     }
+    let paths = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
+    for (path, methods) in paths {
+        for (_, operation) in methods.as_object_mut().into_iter().flatten() {
+            add_problems(path, operation);
+        }
+    }
     document
 }
 
-/// Its routes; both are open to everybody, for they say nothing about anybody.
-pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/api/v1/openapi.json", get(|| async { Json(description()) })).route(
-        "/docs",
-        get(|| async { ([(CONTENT_SECURITY_POLICY, STYLE_ALONE)], page(&description())).into_response() }),
-    )
-}
-
-fn page(document: &Value) -> Html<String> {
-    let info = |name: &str| escaped(document.pointer(&format!("/info/{name}")));
-    let mut html = format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style>\
-        <h1>{title}</h1><p>{text}</p><p>Version {version}. For programs: <a href=\"/api/v1/openapi.json\">openapi.json</a></p>",
-        title = info("title"),
-        text = info("description"),
-        version = info("version"),
-    );
-    let nothing = Map::new();
-    let paths = document.get("paths").and_then(Value::as_object).unwrap_or(&nothing);
-    for (path, methods) in paths {
-        for (method, operation) in methods.as_object().unwrap_or(&nothing) {
-            html.push_str(&operation_html(path, method, operation));
+/// Tells each problem that an operation may answer with, by its status.
+fn add_problems(path: &str, operation: &mut Value) {
+    let name = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for slug in problems_of(path, &name) {
+        let kind = named(slug);
+        let response = responses.entry(kind.status.to_string()).or_insert_with(|| {
+            let schema = json!({"$ref": "#/components/schemas/Problem"});
+            json!({"description": "", "content": {"application/problem+json": {"schema": schema, "examples": {}}}})
+        });
+        if let Some(Value::String(description)) = response.get_mut("description") {
+            let before = if description.is_empty() { String::new() } else { format!("{description}; ") };
+            *description = format!("{before}`/problems/{slug}`: {}", kind.title);
+        }
+        let examples = response.pointer_mut("/content/application~1problem+json/examples");
+        if let Some(examples) = examples.and_then(Value::as_object_mut) {
+            let kind_of = format!("/problems/{slug}");
+            let example = json!({"type": kind_of, "title": kind.title, "status": kind.status});
+            examples.insert(slug.to_owned(), json!({"value": example}));
         }
     }
-    let schemas = document.pointer("/components/schemas").and_then(Value::as_object).unwrap_or(&nothing);
-    html.push_str("<h2>Types</h2>");
-    for (name, schema) in schemas {
-        html.extend([format!("<h3>{}</h3>{}", text(name), pre(schema))]);
-    }
-    html.push_str("</html>");
-    Html(html)
 }
 
-fn operation_html(path: &str, method: &str, operation: &Value) -> String {
-    let member = |name: &str| escaped(operation.get(name));
-    let mut html = format!(
-        "<h2><code>{} {}</code></h2><p><strong>{}</strong> {}</p>",
-        text(&method.to_uppercase()),
-        text(path),
-        member("summary"),
-        member("description"),
-    );
-    let rows = |pointer: &str| operation.get(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
-    let parameters = rows("parameters");
-    if !parameters.is_empty() {
-        html.push_str("<table><tr><th>parameter</th><th>in</th><th>meaning</th></tr>");
-        for each in &parameters {
-            let cell = |name: &str| escaped(each.get(name));
-            html.extend([format!(
-                "<tr><td>{}</td><td>{}</td><td>{}</td></tr>",
-                cell("name"),
-                cell("in"),
-                cell("description")
-            )]);
-        }
-        html.push_str("</table>");
-    }
-    if let Some(example) = operation.pointer("/requestBody/content/application~1json/example") {
-        html.extend([format!("<p>Body:</p>{}", pre(example))]);
-    }
-    let nothing = Map::new();
-    for (status, answer) in operation.get("responses").and_then(Value::as_object).unwrap_or(&nothing) {
-        html.extend([format!("<p>{}: {}</p>", text(status), escaped(answer.get("description")))]);
-        if let Some(example) = answer.pointer("/content/application~1json/example") {
-            html.push_str(&pre(example));
-        }
-    }
-    html
-}
-
-fn pre(value: &Value) -> String {
-    format!("<pre>{}</pre>", text(&format!("{value:#}")))
-}
-
-fn escaped(value: Option<&Value>) -> String {
-    text(value.and_then(Value::as_str).unwrap_or_default())
-}
-
-fn text(raw: &str) -> String {
-    raw.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+/// Describes this API to programs.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "about", security(()),
+    responses((status = 200, description = "OpenAPI 3.1.", body = Object, example = json!({"openapi": "3.1.0"}))))]
+pub(super) async fn document() -> Json<Value> {
+    Json(description())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::PROBLEM_TYPES;
+    use std::collections::BTreeSet;
+
+    /// Where routes are made, and below which path.
+    const SOURCES: [(&str, &str); 2] =
+        [("", include_str!("mod.rs")), ("/api/v1/admin", include_str!("admin/mod.rs"))];
+
+    fn operations() -> Vec<(String, Value)> {
+        let document = description();
+        let paths = document["paths"].as_object().unwrap().clone();
+        let of_path = |(path, methods): (String, Value)| {
+            let methods = methods.as_object().unwrap().clone();
+            methods.into_iter().map(move |(method, operation)| (format!("{method} {path}"), operation))
+        };
+        paths.into_iter().flat_map(of_path).collect()
+    }
 
     #[test]
     fn the_file_in_docs_is_what_is_served() {
         let served = format!("{:#}\n", description());
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
         if std::env::var_os("UPDATE_OPENAPI").is_some() {
-            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json"), &served).unwrap();
+            std::fs::write(file, &served).unwrap();
         }
-        let kept = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json")).unwrap();
+        let kept = std::fs::read_to_string(file).unwrap();
         assert!(
             kept == served,
             "run UPDATE_OPENAPI=1 cargo test -p control-plane --lib openapi and commit docs/openapi.json"
@@ -171,28 +134,43 @@ mod tests {
     }
 
     #[test]
-    fn every_operation_has_examples_and_its_problems() {
+    fn every_route_is_described_and_nothing_else() {
+        let routes_of = |(below, source): (&str, &'static str)| {
+            let paths = source.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next());
+            paths.map(|path| format!("{below}{path}")).collect::<Vec<_>>()
+        };
+        let routes: BTreeSet<String> = SOURCES.into_iter().flat_map(routes_of).collect();
         let document = description();
-        let paths = document["paths"].as_object().unwrap();
-        assert_eq!(paths.len(), 12);
-        for (path, methods) in paths {
-            for (method, operation) in methods.as_object().unwrap() {
-                let problem = operation.pointer("/responses/default/content/application~1problem+json/schema");
-                assert!(problem.is_some(), "{method} {path}");
-                let answers = operation["responses"].as_object().unwrap();
-                let example = |answer: &Value| answer.pointer("/content/application~1json/example").is_some();
-                assert!(answers.values().any(example), "{method} {path}");
-            }
+        let described: BTreeSet<String> = document["paths"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(routes, described);
+    }
+
+    #[test]
+    fn every_operation_has_examples_and_its_problems() {
+        for (name, operation) in operations() {
+            let answers = operation["responses"].as_object().unwrap();
+            let problem = |answer: &Value| answer.pointer("/content/application~1problem+json/schema").is_some();
+            assert!(answers.values().any(problem), "{name}");
+            let example = |answer: &Value| answer.pointer("/content/application~1json/example").is_some();
+            assert!(answers.values().any(example) || name == "get /docs", "{name}");
         }
     }
 
     #[test]
-    fn the_page_needs_nothing_from_elsewhere() {
-        let Html(page) = page(&description());
-        for forbidden in ["<script", "src=", "http://", "@import"] {
-            assert!(!page.contains(forbidden), "{forbidden}");
-        }
-        assert!(page.contains("POST /api/v1/runners/provision"));
-        assert_eq!(text("<a&\"b\">"), "&lt;a&amp;&quot;b&quot;&gt;");
+    fn every_problem_is_one_of_some_operation() {
+        let told: BTreeSet<String> = operations()
+            .iter()
+            .flat_map(|(_, operation)| operation["responses"].as_object().unwrap().clone())
+            .filter_map(|(_, answer)| answer.pointer("/content/application~1problem+json/examples").cloned())
+            .flat_map(|examples| examples.as_object().unwrap().keys().cloned().collect::<Vec<_>>())
+            .collect();
+        // No operation has these: they are of paths and methods that there are not.
+        let of_none = ["method-not-allowed"];
+        let listed: BTreeSet<String> = PROBLEM_TYPES
+            .iter()
+            .map(|each| each.slug.to_owned())
+            .filter(|slug| !of_none.contains(&slug.as_str()))
+            .collect();
+        assert_eq!(told, listed);
     }
 }

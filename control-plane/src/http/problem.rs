@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
@@ -44,6 +44,14 @@ pub enum ApiError {
     /// Too much is under way.
     #[error("too many requests at a time")]
     Overloaded,
+    /// It can't serve now.
+    #[error("not ready: database {database}, {keys} identity key(s)")]
+    NotReady {
+        /// How the database is.
+        database: &'static str,
+        /// How many keys there are to verify callers with.
+        keys: usize,
+    },
     /// A webhook without a signature that holds.
     #[error("no valid signature of a webhook")]
     WebhookSignature,
@@ -74,6 +82,9 @@ impl ApiError {
             Self::Overloaded => Problem::new("overloaded")
                 .detail("Too many requests are under way. Nothing was done; repeat in a moment.")
                 .retry_after(1),
+            Self::NotReady { database, keys } => Problem::new("not-ready")
+                .detail(&format!("The database: {database}. Keys to verify callers with: {keys}."))
+                .retry_after(5),
             Self::WebhookSignature => Problem::new("webhook-signature")
                 .detail("Sign the raw body with the configured secret: X-Hub-Signature-256: sha256=HMAC in hex."),
             Self::Operation(error) => of_operation(error),
@@ -236,6 +247,11 @@ impl Problem {
         }
     }
 
+    /// What the header `retry-after` says of it.
+    pub(super) fn wait(&self) -> Option<HeaderValue> {
+        self.retry_after.map(|wait| HeaderValue::from(wait.as_secs()))
+    }
+
     /// The document (RFC 9457 section 3).
     pub(super) fn body(&self, request_id: &str) -> Value {
         json!({
@@ -249,7 +265,7 @@ impl Problem {
 }
 
 impl IntoResponse for ApiError {
-    /// The frame around each request writes the body, for it knows the request's id.
+    /// The frame around each request writes the body, for it knows the request's id, and `retry-after`.
     fn into_response(self) -> Response {
         let problem = self.problem();
         let cause = causes(&self);
@@ -259,9 +275,6 @@ impl IntoResponse for ApiError {
             tracing::info!(problem = problem.kind.slug, cause, "request refused");
         }
         let mut response = problem.status.into_response();
-        if let Some(wait) = problem.retry_after {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
-        }
         if matches!(self, Self::Unauthenticated) {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

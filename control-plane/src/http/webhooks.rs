@@ -59,6 +59,19 @@ impl Webhooks {
     }
 }
 
+/// Takes a delivery of GitHub's.
+///
+/// Off unless a secret is configured. Of a `workflow_job`, the runner is looked up at GitHub; anything else is ignored.
+#[utoipa::path(post, path = "/webhooks/github", tag = "webhooks", security(()),
+    request_body(content = Object, description = "A payload of GitHub's."),
+    params(
+        ("X-Hub-Signature-256" = String, Header, description = "`sha256=` and the HMAC of the raw body in hex"),
+        ("X-GitHub-Delivery" = String, Header, description = "The same on every redelivery, which is ignored"),
+        ("X-GitHub-Event" = String, Header, description = "Only `workflow_job` is looked at"),
+    ),
+    responses((status = 202, description = "Taken: `accepted`, `ignored` or `duplicate`.", body = Object,
+        example = json!({"status": "accepted"})))
+)]
 pub(super) async fn receive(
     State(web): State<Arc<Web>>,
     request: Request,

@@ -49,7 +49,7 @@ pub async fn try_drain(
     tracing::info!(runner = %runner.id, name = runner.name, error = %causes(&error), "a runner is not drained yet");
     let mut connection = app.connection().await?;
     let next = next_attempt(runner.drain_attempts, app.clock.now());
-    runners::set_drain_waits(&mut connection, runner.id, next, &error.to_string()).await?;
+    runners::set_drain_waits(&mut connection, runner.id, next, &error.brief()).await?;
     runners::find(&mut connection, runner.id).await?.ok_or(OperationError::RunnerNotFound)
 }
 

@@ -75,6 +75,16 @@ pub enum OperationError {
     Internal(String),
 }
 
+impl OperationError {
+    /// In a few words, for the owner of a runner: what GitHub said stays in the log.
+    pub fn brief(&self) -> String {
+        match self {
+            Self::Github(error) | Self::OutcomeUnknown(error) => error.kind.brief().to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl From<WishError> for OperationError {
     fn from(error: WishError) -> Self {
         Self::Invalid(error.to_string())

@@ -49,7 +49,7 @@ pub async fn observe(
     if drift.as_ref() != noted(runner) {
         let event = if drift.is_some() { Event::RunnerDrifted } else { Event::RunnerRestored };
         let details = json!({"drift": drift, "github_runner_id": remote.id});
-        Entry::new(origin, event, Outcome::Success).runner(runner).details(details).record(conn, now).await?;
+        Entry::new(origin, event, Outcome::Success).runner(runner).details(details).record(conn).await?;
     }
     if state == runner.state {
         return Ok(Observation::Unchanged);

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
-use testkit::github::FakeGithub;
+use testkit::github::{FakeGithub, RunnerSecret};
 
 /// Secrets as they came to clients: the runner's name, the secret.
 #[derive(Default)]
@@ -13,7 +14,7 @@ pub(crate) struct Ledger {
     pub(crate) answered: Vec<(String, String)>,
 }
 
-/// What must all be zero, but for the first three.
+/// What must all be zero, but for the first four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) kills: u64,
@@ -21,13 +22,26 @@ pub(crate) struct Counts {
     pub(crate) secrets: usize,
     /// Given to clients.
     pub(crate) answered: usize,
+    /// Lost on their way to the service, and accounted for by an interrupted intent of their own.
+    pub(crate) lost: usize,
     /// Runners on GitHub for which no live row stands.
     pub(crate) orphans: usize,
     /// Live rows of which nobody knows how their provision ended, and live rows whose runner GitHub has no more.
     pub(crate) stuck: usize,
-    /// Secrets given out without an entry of their hash, secrets of GitHub without such an entry or an interrupted
-    /// intent to account for them, and intents without an end.
+    /// Secrets given out without exactly one entry of their hash, secrets of GitHub with neither such an entry nor an
+    /// interrupted intent of their own, and intents without an end.
     pub(crate) unrecorded: usize,
+}
+
+/// An intent in the log, from when it was written to when its end was.
+#[derive(sqlx::FromRow)]
+struct Intent {
+    runner_name: String,
+    mode: String,
+    begun: DateTime<Utc>,
+    ended: Option<DateTime<Utc>>,
+    /// The event that ended it.
+    end: Option<String>,
 }
 
 impl Ledger {
@@ -41,52 +55,81 @@ impl Ledger {
     /// Compares with GitHub and with the records.
     pub(crate) async fn balance(&self, pool: &PgPool, github: &FakeGithub) -> anyhow::Result<Counts> {
         let secrets = github.runner_secrets();
+        let entries = entries(pool).await?;
+        let given_out =
+            self.answered.iter().filter(|(name, secret)| !entered(&entries, "issued", name, secret)).count();
+        let intents = intents(pool).await?;
+        let open = intents.iter().filter(|intent| intent.end.is_none()).count();
+        let mut missing: Vec<&RunnerSecret> =
+            secrets.iter().filter(|secret| !entries.contains_key(&sha256(&secret.value))).collect();
+        missing.sort_by_key(|secret| secret.made_at);
+        let lost = account(&missing, intents);
         Ok(Counts {
             kills: self.kills,
             secrets: secrets.len(),
             answered: self.answered.len(),
+            lost,
             orphans: orphans(pool, github).await?,
             stuck: stuck(pool, github).await?,
-            unrecorded: self.unrecorded(pool, &secrets).await?,
+            unrecorded: given_out + (missing.len() - lost) + open,
         })
-    }
-
-    async fn unrecorded(&self, pool: &PgPool, secrets: &[String]) -> anyhow::Result<usize> {
-        let query = "select details->>'secret_sha256', runner_name from audit_log where event = 'provision.issued'";
-        let issued: Vec<(String, String)> = sqlx::query_as(query).fetch_all(pool).await?;
-        let mut entries: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        for (hash, name) in &issued {
-            entries.entry(hash).or_default().push(name);
-        }
-        // Exactly one entry, and of that very runner.
-        let entered = |name: &str, secret: &str| entries.get(sha256(secret).as_str()) == Some(&vec![name]);
-        let given_out = self.answered.iter().filter(|(name, secret)| !entered(name, secret)).count();
-
-        let query = "select details->>'secret_sha256' from audit_log
-            where event in ('provision.issued', 'provision.discarded')";
-        let hashes: BTreeSet<String> =
-            sqlx::query_scalar::<_, String>(query).fetch_all(pool).await?.into_iter().collect();
-        let lost = secrets.iter().filter(|secret| !hashes.contains(&sha256(secret))).count();
-        let (interrupted, open) = intents(pool).await?;
-        // Each call to GitHub has an intent of its own, so as many lost secrets have an interrupted intent each.
-        Ok(given_out + lost.saturating_sub(interrupted) + open)
     }
 }
 
-/// How many intents were interrupted (by their own entry, or by a repeat), and how many have no end at all.
-async fn intents(pool: &PgPool) -> anyhow::Result<(usize, usize)> {
-    let query = "with steps as (
-            select event, lead(event) over (partition by runner_id order by id) as next from audit_log
+/// By hash: the event and the runner of each entry.
+type Entries = BTreeMap<String, Vec<(String, String)>>;
+
+async fn entries(pool: &PgPool) -> anyhow::Result<Entries> {
+    let query = "select details->>'secret_sha256', replace(event, 'provision.', ''), runner_name from audit_log
+        where event in ('provision.issued', 'provision.discarded')";
+    let mut entries = Entries::new();
+    for (hash, event, name) in sqlx::query_as::<_, (String, String, String)>(query).fetch_all(pool).await? {
+        entries.entry(hash).or_default().push((event, name));
+    }
+    Ok(entries)
+}
+
+/// Exactly one entry, of that event and of that very runner.
+fn entered(entries: &Entries, event: &str, name: &str, secret: &str) -> bool {
+    entries.get(&sha256(secret)).is_some_and(|found| found.as_slice() == [(event.to_owned(), name.to_owned())])
+}
+
+/// Each call to GitHub has an intent of its own, written before and ended after. An interrupted one accounts for one
+/// secret that was made in between: of that very runner if GitHub knows it, else of that mode. How many have one.
+fn account(missing: &[&RunnerSecret], intents: Vec<Intent>) -> usize {
+    let interrupted = |intent: &Intent| {
+        intent.end.as_deref().is_some_and(|end| end == "provision.interrupted" || end == "provision.requested")
+    };
+    let mut free: Vec<Intent> = intents.into_iter().filter(interrupted).collect();
+    // The one that ended first: the others may still be of use to later secrets.
+    free.sort_by_key(|intent| intent.ended);
+    let accounted = missing.iter().filter(|secret| {
+        let fits = |intent: &Intent| {
+            let between = intent.begun <= secret.made_at && intent.ended.is_some_and(|ended| secret.made_at <= ended);
+            let its = match &secret.runner_name {
+                Some(name) => *name == intent.runner_name,
+                None => intent.mode == "registration-token",
+            };
+            between && its
+        };
+        let found = free.iter().position(fits);
+        found.map(|found| free.remove(found)).is_some()
+    });
+    accounted.count()
+}
+
+async fn intents(pool: &PgPool) -> anyhow::Result<Vec<Intent>> {
+    let query = r#"with steps as (
+            select event, runner_name, details->>'mode' as mode, occurred_at as begun,
+                lead(occurred_at) over (partition by runner_id order by id) as ended,
+                lead(event) over (partition by runner_id order by id) as "end"
+            from audit_log
             where event in ('provision.requested', 'provision.issued', 'provision.failed', 'provision.discarded',
                 'provision.interrupted')
         )
-        select count(*) filter (where next in ('provision.interrupted', 'provision.requested')),
-            count(*) filter (where next is null)
-        from steps where event = 'provision.requested'";
-    let (interrupted, open): (i64, i64) = sqlx::query_as(query).fetch_one(pool).await?;
-    Ok((usize::try_from(interrupted)?, usize::try_from(open)?))
+        select runner_name, mode, begun, ended, "end" from steps where event = 'provision.requested'"#;
+    Ok(sqlx::query_as(query).fetch_all(pool).await?)
 }
-
 async fn orphans(pool: &PgPool, github: &FakeGithub) -> anyhow::Result<usize> {
     let known = live_ids(pool).await?;
     let here = |id: u64| i64::try_from(id).is_ok_and(|id| known.contains(&id));

@@ -154,10 +154,10 @@ async fn read(response: Response) -> anyhow::Result<(u16, Value)> {
 impl Counts {
     /// Prints them; everything that must be zero is.
     pub(crate) fn print(self, what: &str) {
-        let Self { kills, secrets, answered, orphans, stuck, unrecorded } = self;
+        let Self { kills, secrets, answered, lost, orphans, stuck, unrecorded } = self;
         println!(
-            "{what}: {kills} kills, {secrets} secrets issued, {answered} of them answered to clients: \
-             {orphans} orphans, {stuck} stuck, {unrecorded} unrecorded"
+            "{what}: {kills} kills, {secrets} secrets issued, {answered} of them answered to clients, {lost} lost with \
+             an interrupted intent of their own: {orphans} orphans, {stuck} stuck, {unrecorded} unrecorded"
         );
         assert_eq!((orphans, stuck, unrecorded), (0, 0, 0));
     }

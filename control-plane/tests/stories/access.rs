@@ -96,7 +96,9 @@ async fn health_tells_life_from_readiness(pool: PgPool) -> anyhow::Result<()> {
 
     pool.close().await;
     assert_eq!(world.send(world.anonymous(Method::GET, "/health/live")).await?.status, 200);
-    assert_eq!(world.send(world.anonymous(Method::GET, "/health/ready")).await?.status, 503);
+    let ready = world.send(world.anonymous(Method::GET, "/health/ready")).await?;
+    assert_eq!((ready.status, ready.problem()), (503, "not-ready"));
+    assert_eq!(ready.text("detail")?, "The database: failed. Keys to verify callers with: 1.");
     Ok(())
 }
 

@@ -93,6 +93,34 @@ async fn the_queue_outlives_lost_answers_phantoms_and_restarts(pool: PgPool) -> 
 }
 
 #[sqlx::test(migrator = "MIGRATIONS")]
+async fn what_is_stuck_says_why_without_githubs_words(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    world.running("alice", "a").await?;
+    world.reconcile().await?;
+    let minute = Duration::from_mins(1);
+    for (number, (fault, why)) in [
+        (Fault::BeforeCommit(502), "GitHub does not answer"),
+        (Fault::MissingPermission, "GitHub does not let this service's App do this"),
+        (Fault::SuspendedInstallation, "the installation of this service's App is suspended"),
+        (Fault::SecondaryLimit(429, Some(minute)), "GitHub takes no more calls for now"),
+        (Fault::PhantomBusy(minute), "the runner is running a job"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.github.inject(Endpoint::DeleteRunner, fault, 3);
+        let shown = drain(&world, "a").await?;
+        assert_eq!((shown.status, &shown.body["drain"]["waits_because"]), (202, &json!(why)));
+        assert_eq!(shown.body["drain"]["attempts"], json!(number + 1));
+        assert!(shown.body["drain"]["next_attempt_at"].is_string());
+        world.github.clear_faults();
+        world.advance(minute * 2)?;
+    }
+    assert_eq!(drain(&world, "a").await?.text("status")?, "deleted");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
 async fn a_webhook_ends_the_wait(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool).await?;
     let mut machine = world.running("alice", "a").await?;

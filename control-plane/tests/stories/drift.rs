@@ -41,7 +41,7 @@ async fn changed_labels_are_noted_once_and_once_when_they_are_back(pool: PgPool)
     world.github.change_runner(machine.id(), Some(&["big", "prod"]), None);
     compare(&world, 3).await?;
     let first = drifted(&["gpu"], &["prod"], None);
-    assert_eq!(noted(&world).await?, [first.clone()]);
+    assert_eq!(noted(&world).await?, std::slice::from_ref(&first));
     assert_eq!(world.get("alice", "/api/v1/runners/a").await?.body["drift"], first.1);
     assert_eq!(world.state("a").await?.0, "active", "it is the owner's all the same");
 

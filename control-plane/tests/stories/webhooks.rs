@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use control_plane::http::{Web, Webhooks, router};
+use control_plane::http::{Bounds, Web, Webhooks, router};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -127,7 +127,7 @@ async fn without_a_secret_the_endpoint_is_off(pool: PgPool) -> anyhow::Result<()
     let url = format!("http://{}/webhooks/github", listener.local_addr()?);
     let pair = identity::KeyPair::generate()?;
     let verifier = identity::Verifier::new(&pair.public_pem, identity::DEFAULT_AUDIENCE)?;
-    let web = Web::new(world.app.clone(), verifier, Webhooks::new(Vec::new()), None);
+    let web = Web::new(world.app.clone(), verifier, Webhooks::new(Vec::new()), Bounds::new(None));
     tokio::spawn(axum::serve(listener, router(web)).into_future());
     let delivery = Delivery::new("ping", &Value::Null);
     assert_eq!(delivery.send(&Webhook { url, secret: String::new() }).await?, 404);

@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use control_plane::audit::{Actor, Origin};
 use control_plane::clock::Clock;
 use control_plane::config::GithubConfig;
-use control_plane::http::{Web, Webhooks, router};
+use control_plane::http::{Bounds, Web, Webhooks, router};
 use control_plane::jobs::{self, Cleaned, Job, Summary};
 use control_plane::operations::App;
 use control_plane::policy::PolicyFile;
@@ -24,6 +24,8 @@ use sqlx::postgres::PgPoolOptions;
 use testkit::github::{self, Enterprise, FakeGithub, INSTALLATION_ID, ORGANIZATION, Organization};
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
+
+use crate::described;
 
 /// How long the service waits for GitHub: short, for stories in which it does not answer.
 pub(crate) const GITHUB_TIMEOUT: Duration = Duration::from_secs(2);
@@ -90,14 +92,21 @@ impl World {
     pub(crate) async fn with(pool: PgPool, change: impl FnOnce(&mut GithubConfig)) -> anyhow::Result<Self> {
         let clock = Clock::manual(Clock::system().now());
         let policy = PolicyFile::none(clock.now());
-        Self::serve(pool, start_github().await?, policy, clock, change).await
+        Self::serve(pool, start_github().await?, policy, clock, bounds(), change).await
+    }
+
+    /// A world whose service lets itself be asked only so much.
+    pub(crate) async fn with_bounds(pool: PgPool, bounds: Bounds) -> anyhow::Result<Self> {
+        let clock = Clock::manual(Clock::system().now());
+        let policy = PolicyFile::none(clock.now());
+        Self::serve(pool, start_github().await?, policy, clock, bounds, |_| ()).await
     }
 
     /// A world with this policy file.
     pub(crate) async fn with_policy(pool: PgPool, path: &Path) -> anyhow::Result<Self> {
         let clock = Clock::manual(Clock::system().now());
         let policy = PolicyFile::open(path.to_owned(), clock.now())?;
-        Self::serve(pool, start_github().await?, policy, clock, |_| ()).await
+        Self::serve(pool, start_github().await?, policy, clock, bounds(), |_| ()).await
     }
 
     /// Another service beside this one, with connections of its own to the same database, and the same GitHub, policy and
@@ -106,7 +115,7 @@ impl World {
         let policy = Arc::clone(&self.app.policy);
         let options = self.pool.connect_options().as_ref().clone();
         let pool = PgPoolOptions::new().max_connections(16).connect_with(options).await?;
-        Self::serve(pool, self.github.clone(), policy, self.clock.clone(), change).await
+        Self::serve(pool, self.github.clone(), policy, self.clock.clone(), bounds(), change).await
     }
 
     async fn serve(
@@ -114,6 +123,7 @@ impl World {
         github: FakeGithub,
         policy: Arc<PolicyFile>,
         clock: Clock,
+        bounds: Bounds,
         change: impl FnOnce(&mut GithubConfig),
     ) -> anyhow::Result<Self> {
         let mut config = config_of(&github)?;
@@ -124,7 +134,7 @@ impl World {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let base = format!("http://{}", listener.local_addr()?);
         let webhooks = Webhooks::new(WEBHOOK_SECRETS.map(|secret| secret.to_owned().into()).to_vec());
-        let web = Web::new(Arc::clone(&app), verifier, webhooks, NonZeroU32::new(RATE_LIMIT));
+        let web = Web::new(Arc::clone(&app), verifier, webhooks, bounds);
         tokio::spawn(axum::serve(listener, router(web)).into_future());
         let signer = Signer::new(&pair.private_pem, DEFAULT_GATEWAY, DEFAULT_AUDIENCE)?;
         Ok(Self { app, github, clock, pool, base, public_pem: pair.public_pem, signer, client: Client::new() })
@@ -158,11 +168,17 @@ impl World {
     }
 
     pub(crate) async fn send(&self, request: RequestBuilder) -> anyhow::Result<Answer> {
-        let response = request.send().await?;
+        let request = request.build()?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = self.client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).context(text)? };
-        Ok(Answer { status, headers, body })
+        let answer = Answer { status, headers, body };
+        if !answer.problem().is_empty() {
+            described::check(&method, &path, status, answer.problem());
+        }
+        Ok(answer)
     }
 
     pub(crate) async fn call(&self, subject: &str, method: Method, path: &str) -> anyhow::Result<Answer> {
@@ -268,6 +284,11 @@ impl World {
         let query = "select event || ' ' || outcome from audit_log order by id";
         Ok(sqlx::query_scalar(query).fetch_all(&self.pool).await?)
     }
+}
+
+/// As a service has them, but for the principals' limit.
+fn bounds() -> Bounds {
+    Bounds::new(NonZeroU32::new(RATE_LIMIT))
 }
 
 fn config_of(github: &FakeGithub) -> anyhow::Result<GithubConfig> {

@@ -33,7 +33,7 @@ pub use self::faults::{Endpoint, Fault};
 pub use self::machine::{Command, CommandError, ConfigCommand, Machine, MachineError, RunnerMachine};
 pub use self::shared::Call;
 pub use self::webhook::{Delivery, Webhook};
-pub use self::world::{Consumer, RunnerKind, RunnerView};
+pub use self::world::{Consumer, RunnerKind, RunnerSecret, RunnerView};
 
 use self::shared::Shared;
 use self::world::{App, NewRunner, World};
@@ -253,7 +253,7 @@ impl FakeGithub {
     }
 
     /// Every registration token and JIT config that was ever made, in that order, also those whose answer was lost.
-    pub fn runner_secrets(&self) -> Vec<String> {
+    pub fn runner_secrets(&self) -> Vec<RunnerSecret> {
         self.shared.with(|world, _| world.runner_secrets().to_vec())
     }
 }

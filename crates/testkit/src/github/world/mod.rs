@@ -25,6 +25,7 @@ use crate::random::Random;
 
 pub use self::limits::Consumer;
 pub(crate) use self::registration::MachineRegistration;
+pub use self::registration::RunnerSecret;
 pub use self::render::RunnerView;
 pub use self::runners::RunnerKind;
 pub(crate) use self::runners::{NewRunner, Runner};
@@ -119,7 +120,7 @@ pub(crate) struct World {
     /// Every secret ever given out.
     secrets: Vec<String>,
     /// Those of them with which a machine becomes a runner.
-    runner_secrets: Vec<String>,
+    runner_secrets: Vec<RunnerSecret>,
 }
 
 impl World {
@@ -157,7 +158,7 @@ impl World {
         &self.secrets
     }
 
-    pub(crate) fn runner_secrets(&self) -> &[String] {
+    pub(crate) fn runner_secrets(&self) -> &[RunnerSecret] {
         &self.runner_secrets
     }
 

@@ -27,6 +27,17 @@ pub(super) struct MachineToken {
     expires_at: DateTime<Utc>,
 }
 
+/// With what a machine becomes a runner, as GitHub made it; also if the answer was lost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunnerSecret {
+    /// The registration token or JIT config.
+    pub value: String,
+    /// When it was made, by the world's time.
+    pub made_at: DateTime<Utc>,
+    /// The runner of a JIT config; a token is bound to none.
+    pub runner_name: Option<String>,
+}
+
 /// What `config.sh` sends.
 #[derive(Debug)]
 pub(crate) struct MachineRegistration {
@@ -48,7 +59,7 @@ impl World {
         let token = self.random.letters(29);
         self.secrets.push(token.clone());
         if !removes {
-            self.runner_secrets.push(token.clone());
+            self.runner_secrets.push(RunnerSecret { value: token.clone(), made_at: now, runner_name: None });
         }
         self.machine_tokens.insert(token.clone(), MachineToken { target, removes, expires_at });
         let expires_at = expires_at.to_rfc3339_opts(SecondsFormat::Millis, false);
@@ -71,13 +82,13 @@ impl World {
         let labels = labels.iter().map(|label| label.to_lowercase()).collect();
         let new = NewRunner { target, name, labels, group_id, kind: RunnerKind::Jit };
         let id = self.add_runner(new, request.fault.as_ref(), now);
-        let config = self.encoded_jit_config(id)?;
+        let config = self.encoded_jit_config(id, now)?;
         let runner = self.runners.get(&id).map(|runner| self.runner(runner, now));
         Ok(Reply::new(201, json!({"runner": runner, "encoded_jit_config": config})))
     }
 
     /// Base64 of a JSON object of files, each in base64 again: what `run.sh --jitconfig` unpacks.
-    fn encoded_jit_config(&mut self, id: u64) -> Result<String, Refusal> {
+    fn encoded_jit_config(&mut self, id: u64, now: DateTime<Utc>) -> Result<String, Refusal> {
         let runner = self.runners.get(&id).ok_or_else(Refusal::not_found)?;
         let target = self.targets.get(&runner.target).ok_or_else(Refusal::not_found)?;
         let settings = json!({
@@ -93,7 +104,8 @@ impl World {
         });
         let config = BASE64_STANDARD.encode(files.to_string());
         self.secrets.push(config.clone());
-        self.runner_secrets.push(config.clone());
+        let runner_name = Some(runner.name.clone());
+        self.runner_secrets.push(RunnerSecret { value: config.clone(), made_at: now, runner_name });
         Ok(config)
     }
 
