@@ -106,8 +106,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     /// Where routes are made, and below which path.
-    const SOURCES: [(&str, &str); 2] =
-        [("", include_str!("mod.rs")), ("/api/v1/admin", include_str!("admin/mod.rs"))];
+    const SOURCES: [(&str, &str); 2] = [("", include_str!("mod.rs")), ("/api/v1/admin", include_str!("admin/mod.rs"))];
 
     fn operations() -> Vec<(String, Value)> {
         let document = description();
