@@ -39,19 +39,14 @@ async fn without_the_database_nothing_is_done_and_with_it_everything_goes_on() -
         // A round of jobs that was under way may have called GitHub a moment ago.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let calls = system.github().count(Endpoint::Any);
-        for round in 0..2 {
-            let body = json!({"runner_name": format!("{how}-{round}"), "mode": "jit"});
-            let refused = [
-                provision(&system, &token, &body).await?,
-                list_with(&system, &token).await?,
-                answer(request(Method::DELETE, system.edge_url(), "/api/v1/runners/before").bearer_auth(&token))
-                    .await?,
-            ];
-            for refused in refused {
-                assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{how}: {refused:?}");
-                assert_eq!(refused.problem(), "database-unavailable", "{how}");
-                assert!(refused.header("retry-after").parse::<u64>()? > 0, "{how}");
-            }
+        let body = json!({"runner_name": format!("{how}-jit"), "mode": "jit"});
+        let delete = request(Method::DELETE, system.edge_url(), "/api/v1/runners/before").bearer_auth(&token);
+        let (provision, list, delete) =
+            tokio::try_join!(provision(&system, &token, &body), list_with(&system, &token), answer(delete))?;
+        for refused in [provision, list, delete] {
+            assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{how}: {refused:?}");
+            assert_eq!(refused.problem(), "database-unavailable", "{how}");
+            assert!(refused.header("retry-after").parse::<u64>()? > 0, "{how}");
         }
         let ready = answer(request(Method::GET, &system.control_plane_url(), "/health/ready")).await?;
         assert_eq!((ready.status, ready.problem()), (StatusCode::SERVICE_UNAVAILABLE, "not-ready"));
