@@ -41,9 +41,8 @@ async fn without_the_database_nothing_is_done_and_with_it_everything_goes_on() -
         let calls = system.github().count(Endpoint::Any);
         let body = json!({"runner_name": format!("{how}-jit"), "mode": "jit"});
         let delete = request(Method::DELETE, system.edge_url(), "/api/v1/runners/before").bearer_auth(&token);
-        let (provision, list, delete) =
-            tokio::try_join!(provision(&system, &token, &body), list_with(&system, &token), answer(delete))?;
-        for refused in [provision, list, delete] {
+        let refused = tokio::try_join!(provision(&system, &token, &body), list_with(&system, &token), answer(delete))?;
+        for refused in [refused.0, refused.1, refused.2] {
             assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{how}: {refused:?}");
             assert_eq!(refused.problem(), "database-unavailable", "{how}");
             assert!(refused.header("retry-after").parse::<u64>()? > 0, "{how}");

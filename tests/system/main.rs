@@ -2,8 +2,8 @@
 //! fake GitHub with its state, the dev issuer and the certified one.
 
 mod crowd;
-mod discovery;
 mod database;
+mod discovery;
 mod edge;
 mod filter;
 mod forged;

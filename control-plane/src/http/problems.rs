@@ -5,7 +5,7 @@ const OF_ALL: &[&str] = &["timeout", "internal"];
 /// Of what counts against the limit on requests at a time, and needs the records.
 const OF_WORK: &[&str] = &["overloaded", "database-unavailable"];
 /// Of what needs a caller.
-const OF_CALLERS: &[&str] = &["invalid-request", "unauthenticated", "rate-limited"];
+const OF_CALLERS: &[&str] = &["invalid-request", "unauthenticated", "principal-revoked", "rate-limited"];
 /// Of what is for administrators.
 const OF_ADMINS: &[&str] = &["denied-by-policy"];
 /// Of what asks GitHub.
@@ -48,6 +48,8 @@ pub(super) fn problems_of(path: &str, operation: &str) -> Vec<&'static str> {
         "sync" => &[OF_CALLERS, OF_WORK, OF_ADMINS, OF_GITHUB, &["upkeep-in-progress"]],
         "cleanup" => &[OF_CALLERS, OF_WORK, OF_ADMINS, OF_BODIES, &["upkeep-in-progress"]],
         "explain" => &[OF_CALLERS, OF_WORK, OF_ADMINS, OF_BODIES, OF_GITHUB, &["runner-group-unknown"]],
+        "revoke" => &[OF_CALLERS, OF_WORK, OF_ADMINS, OF_BODIES],
+        "restore" => &[OF_CALLERS, OF_WORK, OF_ADMINS, OF_BODIES, &["not-revoked"]],
         _ if path.starts_with("/api/v1/admin/") => &[OF_CALLERS, OF_WORK, OF_ADMINS],
         _ if path.starts_with("/api/v1/runners") => &[OF_CALLERS, OF_WORK],
         _ => &[],
