@@ -53,6 +53,7 @@ impl Root {
                 Next::Continue(_) | Next::Wait => Refusal::NoKeys,
                 Next::Deny(refusal) => refusal,
             };
+            host::log(LogLevel::Debug, &format!("oidc filter: refused: {}", refusal.code()));
             let request_id = headers.as_ref().and_then(|headers| headers.first("x-request-id"));
             host::send(&state.gate.answer(refusal, request_id));
         }

@@ -4,6 +4,7 @@
 mod bytes;
 mod differential;
 mod echo;
+mod logs;
 mod pasted;
 mod sharing;
 mod signatures;

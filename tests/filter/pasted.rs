@@ -107,6 +107,56 @@ async fn what_envoy_prints_of_jwt_authn_may_be_pasted_and_means_the_same() -> an
     Ok(())
 }
 
+/// The way from jwt_authn to this filter that docs/filter.md describes, step by step.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_front_of_jwt_authn_it_first_counts_and_then_decides() -> anyhow::Result<()> {
+    let issuer = DevIssuer::start(IssuerConfig { algorithms: vec![Algorithm::Es256], ..Default::default() }).await?;
+    let old = json!({
+        "providers": {"idp": {
+            "issuer": issuer.issuer(), "local_jwks": {"inline_string": issuer.jwks().to_string()},
+            "claim_to_headers": [{"header_name": "x-subject", "claim_name": "sub"}],
+        }},
+        "rules": [{"match": {"prefix": "/"}, "requires": {"provider_name": "idp"}}],
+    });
+    let with = |place: &str, field: &str| {
+        let mut changed = old.clone();
+        if let Some(members) = changed.pointer_mut(place).and_then(Value::as_object_mut) {
+            members.insert(field.into(), json!(true));
+        }
+        changed
+    };
+    let (shadow, forwarding) = (with("", "shadow"), with("/providers/idp", "forward"));
+    let chain = |name: &str, filters: Vec<Value>| Listener {
+        name: name.into(),
+        paths: Paths::AsTheyCame,
+        filters,
+        then: to_upstream(),
+    };
+    let listeners = [
+        chain("counting", vec![ours("counting", &shadow), native(&old)]),
+        chain("deciding", vec![ours("deciding", &forwarding), native(&old)]),
+        chain("alone", vec![ours("alone", &old)]),
+    ];
+    let edge = Edge::start(&listeners, echo::start().await?).await?;
+    let mint = Mint::new("team-blue", "runners").algorithm(Algorithm::Es256);
+    let (good, bound) = (issuer.mint(&mint)?, issuer.mint(&mint.claim("cnf", json!({"jkt": "x"})))?);
+    // The second token is one that only this filter refuses.
+    for (name, expected) in [("counting", [200, 401, 200]), ("deciding", [200, 401, 401]), ("alone", [200, 401, 401])] {
+        let mut client = Client::new(edge.address(name).await?);
+        for (bearer, status) in [good.as_str(), "a.b.c", bound.as_str()].into_iter().zip(expected) {
+            let request = Request::get("/").header("authorization", format!("Bearer {bearer}"));
+            let answer = client.send(&request.header("x-subject", "admin")).await?;
+            assert_eq!(answer.status, status, "{name}: {}", answer.body);
+            if status == 200 {
+                assert_eq!(answer.arrived("x-subject"), ["team-blue"], "{name}: {}", answer.body);
+            }
+        }
+    }
+    let counted = edge.stats("oidc_filter.shadow_denied").await?;
+    assert_eq!(counted.trim(), "wasmcustom.oidc_filter.shadow_denied: 2");
+    Ok(())
+}
+
 /// Whatever the client said: its own header is removed before the route is chosen anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_claim_can_choose_the_route() -> anyhow::Result<()> {

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::try_join_all;
 use reqwest::StatusCode;
 use std::sync::Arc;
-use testkit::issuer::{Algorithm, KeyId, Mint};
+use testkit::issuer::{Algorithm, JwksFault, KeyId, Mint};
 use testkit::system::{AUDIENCE, OidcProvider, Scope, System, SystemOptions};
 
 use crate::support::{list_with, token_of};
@@ -37,6 +38,21 @@ async fn a_new_key_is_fetched_when_its_first_token_comes() -> anyhow::Result<()>
     let started = Instant::now();
     assert_eq!(status(&system, &before).await?, StatusCode::OK);
     assert!(started.elapsed() < Duration::from_secs(3), "the request waited for the keys only");
+    Ok(())
+}
+
+/// Coalesced over both workers: whoever comes while keys are fetched waits for the same fetch.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_with_a_new_key_waits_for_one_fetch() -> anyhow::Result<()> {
+    let system = System::start(SystemOptions { envoy_concurrency: 2, ..SystemOptions::default() }).await?;
+    wait_out_the_cooldown().await;
+    let fetches = system.issuer().jwks_fetches();
+    system.issuer().rotate()?;
+    system.issuer().set_fault(JwksFault::Slow(Duration::from_millis(500)));
+    let crowd = (0..60).map(async |number| status(&system, &Mint::new(&format!("team-{number}"), AUDIENCE)).await);
+    let answers = try_join_all(crowd).await?;
+    assert!(answers.iter().all(|status| *status == StatusCode::OK), "{answers:?}");
+    assert_eq!(system.issuer().jwks_fetches() - fetches, 1);
     Ok(())
 }
 

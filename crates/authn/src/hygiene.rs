@@ -61,23 +61,34 @@ pub(crate) fn is_header_value(value: &str) -> bool {
 /// Whether this is a header name that the filter may own (RFC 9110 section 5.6.2). Pseudo-headers, and those that
 /// direct the request, are not.
 pub(crate) fn check_header_name(name: &str) -> Result<(), &'static str> {
-    const DIRECTING: [&str; 12] = [
+    const DIRECTING: [&str; 22] = [
         "host",
         "authorization",
         "connection",
+        "content-encoding",
         "content-length",
         "content-type",
         "cookie",
+        "expect",
+        "forwarded",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
-        "proxy-authorization",
-        "keep-alive",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-request-id",
     ];
     check_header_syntax(name)?;
-    let spelling = |one: &&str| one.bytes().eq(name.bytes().map(canonical));
-    if DIRECTING.iter().any(spelling) {
+    let name: String = name.bytes().map(canonical).map(char::from).collect();
+    // Envoy's own say how it is to treat a request.
+    if DIRECTING.contains(&name.as_str()) || name.starts_with("x-envoy-") {
         return Err("this header directs the request; choose a name of your own, such as x-claim-…");
     }
     Ok(())
@@ -129,9 +140,24 @@ mod tests {
 
     #[test]
     fn unsafe_names_are_refused() {
-        for bad in ["", ":path", "host", "Host", "authorization", "transfer_encoding", "x y", "x:y", "ä"] {
+        for bad in [
+            "",
+            ":path",
+            "host",
+            "Host",
+            "authorization",
+            "transfer_encoding",
+            "X-Forwarded_For",
+            "x-envoy-retry-on",
+            "X_Envoy-Original-Path",
+            "x y",
+            "x:y",
+            "ä",
+        ] {
             assert!(check_header_name(bad).is_err(), "{bad}");
         }
-        assert_eq!(check_header_name("x-claim-team"), Ok(()));
+        for good in ["x-claim-team", "x-forwarded-user", "x-envoy"] {
+            assert_eq!(check_header_name(good), Ok(()), "{good}");
+        }
     }
 }

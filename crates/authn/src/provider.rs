@@ -1,5 +1,7 @@
 //! One issuer of the configuration, its references resolved.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 
 use crate::algorithm::Algorithm;
@@ -15,6 +17,9 @@ use crate::verify::Expectations;
 
 /// How many verified tokens of one provider a worker remembers, unless configured: about a megabyte.
 const DEFAULT_REMEMBERED: usize = 1000;
+
+/// More would let tokens count that expired long ago.
+const MAX_CLOCK_SKEW: u32 = 3600;
 
 /// One issuer.
 pub struct Provider {
@@ -63,6 +68,10 @@ impl Provider {
         if algorithms.is_empty() {
             return Err(ConfigError::new(format!("{at}.allowed_algorithms"), "empty: no token could be accepted"));
         }
+        if from.clock_skew_seconds > MAX_CLOCK_SKEW {
+            return Err(ConfigError::new(format!("{at}.clock_skew_seconds"), "at most 3600: mend the clocks"));
+        }
+        check_distinct(&at, &from.claim_to_headers, from.forward_payload_header.as_deref())?;
         let subjects = from.subjects.map(|matcher| TextMatch::new(&format!("{at}.subjects"), matcher)).transpose()?;
         let expected = Expectations {
             issuer: from.issuer.into(),
@@ -111,6 +120,19 @@ impl Provider {
         match &self.keys {
             Keys::Local(_) => None,
             Keys::Remote(remote) => Some(remote),
+        }
+    }
+}
+
+/// Two values for one header, in whichever spelling: which of them would count?
+fn check_distinct(at: &str, claims: &[config::ClaimToHeader], payload: Option<&str>) -> Result<(), ConfigError> {
+    let spelling = |name: &str| name.to_ascii_lowercase().replace('_', "-");
+    let mut seen: BTreeSet<String> = payload.map(spelling).into_iter().collect();
+    match claims.iter().position(|claim| !seen.insert(spelling(&claim.header_name))) {
+        None => Ok(()),
+        Some(index) => {
+            let at = format!("{at}.claim_to_headers[{index}].header_name");
+            Err(ConfigError::new(at, "this header has another value already"))
         }
     }
 }

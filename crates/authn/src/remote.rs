@@ -11,6 +11,10 @@ use crate::jwk::KeySetLimits;
 use crate::keys::{KeySettings, RetryPauses};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+/// No fetch takes longer: it would hold up all others of its provider.
+const LONGEST_TIMEOUT: Duration = Duration::from_mins(5);
+/// Shorter pauses would have strangers make an issuer's load.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How a provider's keys are fetched.
 pub struct Remote {
@@ -48,7 +52,7 @@ pub struct Fetch<'p> {
 
 impl Remote {
     pub(crate) fn new(at: &str, issuer: &str, namespace: &str, from: config::RemoteJwks) -> Result<Self, ConfigError> {
-        let settings = settings(&from);
+        let settings = settings(at, &from)?;
         let (uri, discovery, field) = match (from.http_uri, from.discovery) {
             (Some(uri), None) => (uri, None, "http_uri"),
             (None, Some(discovery)) => (discovery.http_uri.clone(), Some(discovery), "discovery.http_uri"),
@@ -56,12 +60,16 @@ impl Remote {
         };
         let (scheme, authority, path) = split_url(&uri.uri)
             .ok_or_else(|| ConfigError::new(format!("{at}.{field}.uri"), "not an absolute http or https URL"))?;
+        let timeout = uri.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        if timeout < Duration::from_millis(1) || timeout > LONGEST_TIMEOUT {
+            return Err(ConfigError::new(format!("{at}.{field}.timeout"), "between 0.001s and 300s"));
+        }
         let first = Url {
             scheme: scheme.to_owned(),
             authority: authority.to_owned(),
             path: path.to_owned(),
             cluster: uri.cluster.clone(),
-            timeout: uri.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            timeout,
         };
         let jwks_cluster = discovery.map(|discovery| discovery.jwks_cluster.unwrap_or(uri.cluster));
         let (issuer, namespace) = (issuer.to_owned(), namespace.to_owned());
@@ -115,26 +123,52 @@ impl Remote {
     }
 }
 
-fn settings(from: &config::RemoteJwks) -> KeySettings {
+fn settings(at: &str, from: &config::RemoteJwks) -> Result<KeySettings, ConfigError> {
     let default = KeySettings::default();
-    let retry = from.retry_policy.as_ref().map_or(default.retry, |policy| {
-        let pauses = policy.retry_back_off.as_ref();
-        let first = pauses.map_or(Duration::from_secs(1), |pauses| pauses.base_interval);
-        let longest = pauses.and_then(|pauses| pauses.max_interval).unwrap_or(first.saturating_mul(10));
-        RetryPauses { count: policy.num_retries.unwrap_or(1), first, longest }
-    });
     let refetch = from.async_fetch.as_ref().and_then(|fetch| fetch.failed_refetch_duration);
-    KeySettings {
-        cache: from.cache_duration.unwrap_or(default.cache),
+    let cache = from.cache_duration.unwrap_or(default.cache);
+    let settings = KeySettings {
+        cache,
         cooldown: from.unknown_key_cooldown.unwrap_or(default.cooldown),
         refetch: refetch.unwrap_or(default.refetch),
-        retry,
-        stale_limit: from.stale_limit.unwrap_or(default.stale_limit),
+        retry: from.retry_policy.as_ref().map_or(Ok(default.retry), |policy| retry(at, policy))?,
+        stale_limit: from.stale_limit.unwrap_or(default.stale_limit.max(cache)),
         limits: KeySetLimits {
             bytes: from.max_size.unwrap_or(default.limits.bytes),
             keys: from.max_keys.unwrap_or(default.limits.keys),
         },
+    };
+    let refuse = |field: &str, problem: &str| Err(ConfigError::new(format!("{at}.{field}"), problem));
+    if settings.cooldown < SHORTEST_PAUSE {
+        return refuse("unknown_key_cooldown", "at least 0.1s: anybody can invent a key");
     }
+    if settings.refetch < SHORTEST_PAUSE {
+        return refuse("async_fetch.failed_refetch_duration", "at least 0.1s");
+    }
+    if settings.stale_limit < settings.cache {
+        return refuse("stale_limit", "at least cache_duration, or keys would be too old before they are renewed");
+    }
+    if settings.limits.bytes == 0 {
+        return refuse("max_size", "0: no key set could be read");
+    }
+    if settings.limits.keys == 0 {
+        return refuse("max_keys", "0: no key set could be read");
+    }
+    Ok(settings)
+}
+
+fn retry(at: &str, from: &config::RetryPolicy) -> Result<RetryPauses, ConfigError> {
+    let pauses = from.retry_back_off.as_ref();
+    let first = pauses.map_or(Duration::from_secs(1), |pauses| pauses.base_interval);
+    let longest = pauses.and_then(|pauses| pauses.max_interval).unwrap_or(first.saturating_mul(10));
+    let at = format!("{at}.retry_policy.retry_back_off");
+    if first.is_zero() {
+        return Err(ConfigError::new(format!("{at}.base_interval"), "more than 0s"));
+    }
+    if longest < first {
+        return Err(ConfigError::new(format!("{at}.max_interval"), "at least base_interval"));
+    }
+    Ok(RetryPauses { count: from.num_retries.unwrap_or(1), first, longest })
 }
 
 /// Scheme, authority, and path with query of an absolute URL. User information and fragments are refused.
@@ -197,6 +231,36 @@ mod tests {
         assert_eq!((fetch.cluster, fetch.authority, fetch.path), ("keys", "keys.example", "/jwks"));
         assert_eq!(remote.second("http://keys.example/jwks"), None);
         assert_eq!(remote.second("file:///etc/passwd"), None);
+    }
+
+    #[test]
+    fn settings_that_can_not_work_or_would_harm_the_issuer_are_refused() {
+        let uri = json!({"uri": "https://h/j", "cluster": "c"});
+        for (field, value, at) in [
+            ("unknown_key_cooldown", json!("0s"), "at.unknown_key_cooldown"),
+            ("async_fetch", json!({"failed_refetch_duration": "0.01s"}), "at.async_fetch.failed_refetch_duration"),
+            ("stale_limit", json!("599s"), "at.stale_limit"),
+            ("max_size", json!(0), "at.max_size"),
+            ("max_keys", json!(0), "at.max_keys"),
+            (
+                "retry_policy",
+                json!({"retry_back_off": {"base_interval": "0s"}}),
+                "at.retry_policy.retry_back_off.base_interval",
+            ),
+            (
+                "retry_policy",
+                json!({"retry_back_off": {"base_interval": "2s", "max_interval": "1s"}}),
+                "at.retry_policy.retry_back_off.max_interval",
+            ),
+            ("http_uri", json!({"uri": "https://h/j", "cluster": "c", "timeout": "0s"}), "at.http_uri.timeout"),
+            ("http_uri", json!({"uri": "https://h/j", "cluster": "c", "timeout": "301s"}), "at.http_uri.timeout"),
+        ] {
+            let mut remote = json!({"http_uri": uri});
+            remote[field] = value;
+            assert_eq!(build(remote.clone()).err().unwrap().path, at, "{remote}");
+        }
+        let slow = build(json!({"http_uri": uri, "cache_duration": "172800s"})).unwrap();
+        assert_eq!(slow.settings.stale_limit, slow.settings.cache, "the default gives way");
     }
 
     #[test]

@@ -356,7 +356,7 @@ fn a_configuration_that_can_not_hold_is_refused_with_its_path() {
         change(&mut configuration);
         World::new(&configuration).err().map(|error| error.path)
     };
-    let cases: [(&str, Change<'_>); 20] = [
+    let cases: [(&str, Change<'_>); 23] = [
         ("providers.main.issuer", &|all| all["providers"]["main"]["issuer"] = json!("")),
         ("providers.main", &|all| all["providers"]["main"]["local_jwks"] = json!(null)),
         ("providers.main.local_jwks", &|all| all["providers"]["main"]["local_jwks"]["inline_string"] = json!("{}")),
@@ -383,6 +383,14 @@ fn a_configuration_that_can_not_hold_is_refused_with_its_path() {
             all["identity"]["assertion"]["signing_key_env"] = json!("OTHER");
         }),
         ("allowed_algorithms", &|all| all["allowed_algorithms"] = json!([])),
+        ("providers.main.clock_skew_seconds", &|all| all["providers"]["main"]["clock_skew_seconds"] = json!(3601)),
+        ("providers.main.claim_to_headers[1].header_name", &|all| {
+            let again = json!({"header_name": "X_Claim-Team", "claim_name": "other"});
+            all["providers"]["main"]["claim_to_headers"].as_array_mut().unwrap().push(again);
+        }),
+        ("providers.main.claim_to_headers[0].header_name", &|all| {
+            all["providers"]["main"]["forward_payload_header"] = json!("x-claim-team");
+        }),
         ("stat_prefix", &|all| all["stat_prefix"] = json!("a b")),
         ("providers.main.claim_to_headers[0]", &|all| {
             all["providers"]["main"]["claim_to_headers"][0]["claim_path"] = json!([{"key": "team"}]);

@@ -87,6 +87,13 @@ impl Edge {
         Ok(serde_json::from_str(&self.admin("/config_dump").await?)?)
     }
 
+    /// Has it log everything that modules say.
+    pub async fn log_modules(&self) -> anyhow::Result<()> {
+        let url = format!("{}/logging?wasm=debug", self.envoy.admin_url());
+        reqwest::Client::new().post(url).send().await?.error_for_status()?;
+        Ok(())
+    }
+
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         self.envoy.process()
