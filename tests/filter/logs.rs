@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::issuer::{Algorithm, DevIssuer, IssuerConfig, KeyId, Mint, SignWith, When};
 use testkit::system::edge::{Edge, Listener, Paths, ours, to_upstream};
+use tokio::net::TcpListener;
 
 use crate::echo;
 use crate::wire::{Client, Request};
@@ -17,6 +18,7 @@ const CLAIM: &str = "claim-4711-of-nobody-else";
 async fn no_line_of_the_log_holds_a_token_or_a_claim() -> anyhow::Result<()> {
     let issuer = DevIssuer::start(IssuerConfig { algorithms: vec![Algorithm::Es256], ..Default::default() }).await?;
     let uri = json!({"uri": issuer.jwks_uri(), "cluster": "idp"});
+    let elsewhere = |cluster: &str| json!({"uri": "https://elsewhere.example/", "cluster": cluster, "timeout": "0.2s"});
     let configuration = json!({
         "providers": {
             "idp": {
@@ -27,7 +29,9 @@ async fn no_line_of_the_log_holds_a_token_or_a_claim() -> anyhow::Result<()> {
                 "issuer": issuer.issuer(), "audiences": ["runners"], "remote_jwks": {"http_uri": uri},
                 "from_headers": [{"name": "x-jwt"}], "from_params": ["jwt"], "from_cookies": ["session"],
             },
-            "gone": {"issuer": "https://gone.example", "remote_jwks": {"http_uri": {"uri": "https://gone.example/", "cluster": "gone"}}},
+            "gone": {"issuer": "https://gone.example", "remote_jwks": {"http_uri": elsewhere("gone")}},
+            "unknown": {"issuer": "https://unknown.example", "remote_jwks": {"http_uri": elsewhere("unknown")}},
+            "silent": {"issuer": "https://silent.example", "remote_jwks": {"http_uri": elsewhere("silent")}},
         },
         "rules": [
             {"match": {"prefix": "/placed"}, "requires": {"provider_name": "placed"}},
@@ -41,7 +45,8 @@ async fn no_line_of_the_log_holds_a_token_or_a_claim() -> anyhow::Result<()> {
         filters: vec![ours("logs", &configuration)],
         then: to_upstream(),
     };
-    let clusters = [("idp", issuer.address()), ("gone", "127.0.0.1:1".parse()?)];
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let clusters = [("idp", issuer.address()), ("gone", "127.0.0.1:1".parse()?), ("silent", silent.local_addr()?)];
     let mut edge = Edge::start_with(&[listener], echo::start().await?, &clusters).await?;
     edge.log_modules().await?;
     let mut client = Client::new(edge.address("logs").await?);
@@ -76,6 +81,8 @@ async fn no_line_of_the_log_holds_a_token_or_a_claim() -> anyhow::Result<()> {
         }
     }
 
+    // The slow issuer's time has to run out first.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let log = edge.process().log();
     for line in [
         "refused: expired",
@@ -88,8 +95,9 @@ async fn no_line_of_the_log_holds_a_token_or_a_claim() -> anyhow::Result<()> {
         "refused: ambiguous",
         "refused: malformed",
         "refused: no_rule",
-        "fetched the keys of provider idp",
-        "no keys for provider gone: ",
+        "no keys for provider gone: status 503",
+        "no keys for provider unknown: no answer",
+        "no keys for provider silent: status 504",
     ] {
         assert!(log.contains(&format!("oidc filter: {line}")), "{line}: {log}");
     }

@@ -404,8 +404,9 @@ fn every_cause_of_a_failed_fetch_has_its_remedy() {
     let told: BTreeSet<_> = rows.iter().map(|[cause, _]| ticked(cause).to_owned()).collect();
     // A document of a fetch is refused for its size before it is read.
     let of_keys = [KeySetError::TooMany, KeySetError::Malformed, KeySetError::Unusable].map(FetchError::Keys);
-    let others = [FetchError::NoAnswer, FetchError::Status(404), FetchError::Status(403), FetchError::TooLarge];
-    let causes = of_keys.into_iter().chain(others).chain([FetchError::Metadata]);
+    let statuses = [503, 504, 404, 403].map(FetchError::Status);
+    let others = [FetchError::NoAnswer, FetchError::TooLarge, FetchError::Metadata];
+    let causes = of_keys.into_iter().chain(statuses).chain(others);
     assert_eq!(told, causes.map(|cause| cause.to_string()).collect());
 }
 
