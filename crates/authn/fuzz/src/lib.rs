@@ -6,7 +6,10 @@
 use std::cell::RefCell;
 
 use authn::config::Config;
-use authn::{DEFAULT_LIMITS, Gate, Headers, KeySet, PureRust, Refusal, UnverifiedToken, Verdict, Worker, max_age};
+use authn::{
+    DEFAULT_LIMITS, Gate, Headers, KeySet, KeySettings, KeySource, PureRust, Refusal, Turn, UnverifiedToken, Verdict,
+    Worker, max_age,
+};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
@@ -30,6 +33,13 @@ const NOW: u64 = 1_800_000_000_000;
 
 thread_local! {
     static WORLD: RefCell<Option<(Gate, Worker)>> = RefCell::new(world());
+    static DISCOVERING: Option<Gate> = discovering();
+}
+
+fn discovering() -> Option<Gate> {
+    let json = br#"{"providers": {"p": {"issuer": "https://idp.example", "remote_jwks": {"discovery": {
+        "http_uri": {"uri": "https://idp.example/.well-known/openid-configuration", "cluster": "idp"}}}}}}"#;
+    Gate::new(Config::parse(json).ok()?, |_| None).ok()
 }
 
 fn world() -> Option<(Gate, Worker)> {
@@ -106,13 +116,39 @@ pub fn token(data: &[u8]) {
     }
 }
 
-/// A JWK set, and a `Cache-Control` header.
+/// A JWK set, a `Cache-Control` header, the issuer's metadata, and what other plugins may put into shared data.
 pub fn key_set(data: &[u8]) {
+    metadata(data);
+    shared(data);
     max_age(&String::from_utf8_lossy(data));
     if let Ok(set) = KeySet::parse(data, DEFAULT_LIMITS) {
         let skipped: usize = set.skipped().values().sum();
         assert!(set.usable() > 0 && set.usable().saturating_add(skipped) <= DEFAULT_LIMITS.keys, "{set:?}");
     }
+}
+
+fn metadata(data: &[u8]) {
+    DISCOVERING.with(|gate| {
+        let remote = gate.as_ref().and_then(|gate| gate.providers().first()).and_then(authn::Provider::remote);
+        assert!(remote.is_some(), "the gate's configuration holds");
+        let Some((remote, uri)) = remote.and_then(|remote| Some((remote, remote.jwks_uri(data)?))) else { return };
+        if let Some(fetch) = remote.second(&uri) {
+            assert!(fetch.scheme == "https" && fetch.cluster == "idp", "led astray: {fetch:?}");
+            assert!(fetch.path.starts_with('/') && !fetch.authority.contains(['/', '@', ' ']), "no URL: {fetch:?}");
+        }
+    });
+}
+
+/// As both records, for a worker without keys and for one that has some.
+fn shared(data: &[u8]) {
+    let mut fresh = KeySource::remote(KeySettings::default());
+    let adopted = Turn::take(&mut fresh, Some(data), Some(data), NOW, 0) == Turn::Adopted;
+    assert_eq!(adopted, fresh.fetched_at().is_some(), "keys come by being adopted alone");
+    assert!(fresh.fetched_at().is_none_or(|at| at <= NOW), "keys from the future");
+    let mut full = KeySource::remote(KeySettings::default());
+    assert_eq!(full.finished(Ok((KEYS.as_bytes(), None)), NOW, 0), Ok(()));
+    let turn = Turn::take(&mut full, Some(data), Some(data), NOW, 0);
+    assert!(turn != Turn::Adopted && full.keys(NOW).is_some(), "older keys took the place of newer ones");
 }
 
 /// A plugin configuration.
