@@ -116,7 +116,19 @@ pub(crate) fn validate(mut config: Value, signing_key: Option<&str>) -> anyhow::
     envoy.output().context("could not run Envoy")
 }
 
-/// The same, and it must succeed.
+/// Has Envoy read a plugin's configuration that stands in another kind of document.
+pub(crate) fn accepted_plugin(plugin: &Value) -> anyhow::Result<()> {
+    let mut example = document("filter-alone.yaml")?;
+    with_plugin(&mut example, &mut |_| plugin.to_string());
+    each_object(&mut example, &mut |object| {
+        if object.contains_key("vm_id") {
+            object.insert("environment_variables".into(), json!({"host_env_keys": [SIGNING_KEY]}));
+        }
+    });
+    accepted(example)
+}
+
+/// Runs it, and it must succeed.
 pub(crate) fn accepted(config: Value) -> anyhow::Result<()> {
     let output = validate(config, Some(&identity::KeyPair::generate()?.private_pem))?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

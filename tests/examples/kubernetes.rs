@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::example::{accepted, check_clusters, check_plugin, clusters_named, documents};
+use crate::example::{accepted, accepted_plugin, check_clusters, check_plugin, clusters_named, documents};
 
 /// The one document of this kind.
 fn of_kind<'d>(documents: &'d [Value], version: &str, kind: &str) -> anyhow::Result<&'d Value> {
@@ -21,6 +21,7 @@ fn istio_runs_the_filter_first_and_knows_the_way_to_the_issuer() -> anyhow::Resu
     assert_eq!(documents.len(), 3);
     let plugin = of_kind(&documents, "extensions.istio.io/v1alpha1", "WasmPlugin")?;
     check_plugin(&plugin["pluginConfig"])?;
+    accepted_plugin(&plugin["pluginConfig"])?;
     assert_eq!((&plugin["phase"], &plugin["failStrategy"]), (&json!("AUTHN"), &json!("FAIL_RELOAD")));
     assert_eq!(plugin["vmConfig"]["env"], json!([{"name": "IDENTITY_SIGNING_KEY", "valueFrom": "HOST"}]));
 
@@ -43,6 +44,7 @@ fn envoy_gateway_gives_the_filter_its_key_and_its_cluster() -> anyhow::Result<()
     let policy = of_kind(&documents, "gateway.envoyproxy.io/v1alpha1", "EnvoyExtensionPolicy")?;
     let wasm = &policy["wasm"][0];
     check_plugin(&wasm["config"])?;
+    accepted_plugin(&wasm["config"])?;
     assert_eq!((&wasm["failOpen"], &wasm["env"]["hostKeys"]), (&json!(false), &json!(["IDENTITY_SIGNING_KEY"])));
 
     let proxy = of_kind(&documents, "gateway.envoyproxy.io/v1alpha1", "EnvoyProxy")?;
