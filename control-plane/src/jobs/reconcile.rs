@@ -29,7 +29,7 @@ pub struct Summary {
     pub offline: u32,
     /// That are gone from GitHub.
     pub gone: u32,
-    /// Interrupted provisions that were finished or undone.
+    /// Interrupted provisions that were finished or undone, and runners that they left and that showed up late.
     pub resolved: u32,
     /// That could not be dealt with; the log says why.
     pub failed: u32,
@@ -93,6 +93,8 @@ async fn one_target(
     let mut transaction = app.pool.begin().await?;
     cache::replace(&mut transaction, target, &listing, started).await?;
     transaction.commit().await?;
+    let removed = interrupted::sweep(app, origin, target, &listing, started, turn).await?;
+    summary.resolved = summary.resolved.saturating_add(removed);
     Ok(())
 }
 

@@ -10,6 +10,8 @@ use crate::store::runners::Runner;
 
 /// GitHub's default group, in every organisation; `config.sh` takes it unless told otherwise.
 const DEFAULT_GROUP: i64 = 1;
+/// GitHub's tokens end after an hour; one that claims to last longer than this is not believed.
+const LONGEST_LIFETIME: TimeDelta = TimeDelta::days(1);
 /// GitHub states no end for a just-in-time configuration; a runner that was not started by then is cleaned up.
 const JIT_LIFETIME: TimeDelta = TimeDelta::hours(1);
 
@@ -55,9 +57,12 @@ async fn ask_for_token(app: &App, runner: &Runner, target: &Target) -> Result<Se
         None
     };
     let issued = app.github.registration_token(target).await?;
+    let now = app.clock.now();
+    // What never expired would never be cleaned up.
+    let expires_at = issued.expires_at.min(now.checked_add_signed(LONGEST_LIFETIME).unwrap_or(now));
     let url = target.web_url(&app.web_url);
     let command = command::with_token(runner, &url, &issued.token, group.as_deref())?;
-    Ok(Secret { value: issued.token, command, expires_at: issued.expires_at, github_runner_id: None })
+    Ok(Secret { value: issued.token, command, expires_at, github_runner_id: None })
 }
 
 async fn ask_for_jit_config(app: &App, runner: &Runner, target: &Target) -> Result<Secret, OperationError> {

@@ -8,6 +8,7 @@ mod program;
 mod provisions;
 mod recovery;
 mod stops;
+mod upkeep;
 mod webhooks;
 
 use sqlx::migrate::Migrator;

@@ -38,7 +38,7 @@ async fn one_kill(surroundings: &Surroundings, ledger: &mut Ledger, kill: u64) -
         let request = request.json(&json!({"runner_name": format!("r-{kill}-{each}"), "mode": mode}));
         asked.spawn(async move { request.send().await?.json().await });
     }
-    tokio::time::sleep(Duration::from_millis(number(SEED.wrapping_add(kill)) % 120)).await;
+    tokio::time::sleep(Duration::from_millis(number(SEED.wrapping_add(kill)) % 400)).await;
     program.kill()?;
     ledger.kills += 1;
     while let Some(answer) = asked.join_next().await {

@@ -136,6 +136,19 @@ async fn what_makes_no_sense_counts_as_no_answer(pool: PgPool) -> anyhow::Result
 }
 
 #[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_token_that_claims_to_last_for_ever_does_not(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    let body = json!({"token": "a 'token'", "expires_at": "9999-12-31T23:59:59Z"}).to_string();
+    world.github.inject(Endpoint::RegistrationToken, Fault::Body(body), 1);
+    let made = world.provision("alice", json!({"runner_name": "a"})).await?;
+    assert_eq!((made.status, made.text("registration_token")?), (201, "a 'token'"));
+    world.advance_here(Duration::from_hours(25))?;
+    world.cleanup(None, false).await?;
+    assert_eq!(world.state("a").await?.1.as_deref(), Some("never-registered"));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
 async fn listings_that_make_no_sense_change_nothing(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool).await?;
     world.running("alice", "a").await?;

@@ -175,3 +175,58 @@ async fn a_runner_is_not_deleted_while_its_secret_is_being_asked_for(pool: PgPoo
     assert_eq!(provisioned.status, 201);
     Ok(())
 }
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn what_shows_up_after_its_row_was_closed_is_deleted_too(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    for (name, owner_deletes) in [("lost", false), ("given-up", true)] {
+        world.github.inject(Endpoint::JitConfig, Fault::AfterCommit(502), 1);
+        let lost = world.provision("alice", json!({"runner_name": name, "mode": "jit"})).await?;
+        assert_eq!(lost.status, 504);
+        let id = world.github.runner(name).map(|runner| runner.id).unwrap_or_default();
+        world.github.hide_runner(id, Duration::from_hours(1));
+        if owner_deletes {
+            let path = format!("/api/v1/runners/{name}");
+            assert_eq!(world.call("alice", reqwest::Method::DELETE, &path).await?.status, 200);
+        }
+    }
+    // Somebody else's, of the same name but of another kind, that came meanwhile.
+    world.github.add_runner("acme-labs", "lost", &[]);
+    world.advance_here(SETTLED)?;
+    world.reconcile().await?;
+    assert_eq!(world.state("lost").await?.1.as_deref(), Some("provision-interrupted"));
+    assert_eq!(world.github.runners().len(), 3, "nobody has seen them yet");
+
+    world.github.advance(Duration::from_hours(1));
+    world.advance_here(Duration::from_hours(1))?;
+    assert_eq!(world.reconcile().await?.resolved, 2);
+    let left: Vec<String> = world.github.runners().into_iter().map(|runner| runner.target).collect();
+    assert_eq!(left, ["acme-labs"]);
+    let events = world.events().await?;
+    assert_eq!(events.iter().filter(|event| *event == "runner.orphaned success").count(), 2);
+    let unmanaged = control_plane::store::cache::unmanaged(&mut *world.pool.acquire().await?).await?;
+    assert!(unmanaged.is_empty(), "{unmanaged:?}");
+    assert_eq!(world.reconcile().await?.resolved, 0);
+    assert_eq!(world.provision("alice", json!({"runner_name": "lost", "mode": "jit"})).await?.status, 201);
+    world.reconcile().await?;
+    assert_eq!(world.github.runners().len(), 2, "a new one of the name is let be");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn nobody_elses_runner_is_taken_for_one_that_shows_up_late(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    world.github.inject(Endpoint::JitConfig, Fault::BeforeCommit(502), 1);
+    world.provision("alice", json!({"runner_name": "a", "mode": "jit", "labels": ["gpu"]})).await?;
+    world.advance_here(SETTLED)?;
+    world.reconcile().await?;
+    assert_eq!(world.state("a").await?.1.as_deref(), Some("provision-interrupted"));
+    // Registered by other means: it stays whatever its labels, for it is not ephemeral.
+    let theirs = world.github.add_runner("acme-partners", "a", &["gpu"]);
+    for _ in 0..2 {
+        world.reconcile().await?;
+    }
+    assert_eq!(world.github.runner("a").map(|runner| runner.id), Some(theirs));
+    assert_eq!(world.github.count(Endpoint::DeleteRunner), 0);
+    Ok(())
+}

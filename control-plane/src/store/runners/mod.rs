@@ -7,6 +7,7 @@ pub use changes::{Issued, begin_attempt, insert, set_deleted, set_issuance, set_
 pub use drains::{set_all_draining, set_drain_waits, set_draining};
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use identity::Principal;
@@ -209,6 +210,29 @@ pub async fn of_job(
 /// Every live runner of a target.
 pub async fn live_of_target(conn: &mut PgConnection, target: &Target) -> sqlx::Result<Vec<Runner>> {
     select_runners!("where target = $1 and state <> 'deleted' order by id", target.to_string()).fetch_all(conn).await
+}
+
+/// Just-in-time runners of a target that ended in this span without anybody knowing whether GitHub had made them, and
+/// whose name no live runner has.
+pub async fn interrupted(
+    conn: &mut PgConnection,
+    target: &Target,
+    span: Range<DateTime<Utc>>,
+) -> sqlx::Result<Vec<Runner>> {
+    select_runners!(
+        "where target = $1 and deleted_at >= $2 and deleted_at < $3 and mode = 'jit'
+            and (deleted_reason = 'provision-interrupted' or (deleted_reason = 'deprovisioned' and github_runner_id is null))
+            and not exists (
+                select from runners as live
+                where live.target = runners.target and lower(live.name) = lower(runners.name) and live.state <> 'deleted'
+            )
+        order by id",
+        target.to_string(),
+        span.start,
+        span.end
+    )
+    .fetch_all(conn)
+    .await
 }
 
 /// Targets that have live runners.

@@ -200,6 +200,11 @@ impl FakeGithub {
         self.shared.with(|world, now| world.make_phantom_busy(id, length, now.world));
     }
 
+    /// Lets listings leave a runner out for so long, as replicas that lag behind do.
+    pub fn hide_runner(&self, id: u64, length: Duration) {
+        self.shared.with(|world, now| world.hide(id, length, now.world));
+    }
+
     /// Changes a runner's own labels, its group, or both, as a person on GitHub's pages would.
     pub fn change_runner(&self, id: u64, labels: Option<&[&str]>, group_id: Option<u64>) {
         self.shared.with(|world, _| world.change_runner(id, labels, group_id));
@@ -255,5 +260,22 @@ impl FakeGithub {
     /// Every registration token and JIT config that was ever made, in that order, also those whose answer was lost.
     pub fn runner_secrets(&self) -> Vec<RunnerSecret> {
         self.shared.with(|world, _| world.runner_secrets().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    #[should_panic(expected = "a lie")]
+    async fn a_fake_that_did_not_keep_its_word_fails_its_test() {
+        let github = FakeGithub::start(GithubConfig::default()).await.unwrap();
+        github.shared.judge(Err("a lie".to_owned()));
+        let request = reqwest::Client::new().get(format!("{}/rate_limit", github.base_url()));
+        let answer = request.header("user-agent", "x").send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 500, "and says nothing more");
+        drop(github.clone());
+        drop(github);
     }
 }

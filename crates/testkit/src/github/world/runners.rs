@@ -122,7 +122,7 @@ impl World {
         };
         self.runners.insert(id, runner);
         match fault {
-            Some(Fault::ReplicationLag(lag)) => self.hide(id, after(now, *lag)),
+            Some(Fault::ReplicationLag(lag)) => self.hide(id, *lag, now),
             Some(Fault::PhantomBusy(length)) => self.make_phantom_busy(id, *length, now),
             Some(Fault::VanishesEarly(life)) => self.vanish(id, after(now, *life)),
             _ => {}
@@ -130,9 +130,9 @@ impl World {
         id
     }
 
-    fn hide(&mut self, id: u64, until: DateTime<Utc>) {
+    pub(crate) fn hide(&mut self, id: u64, length: Duration, now: DateTime<Utc>) {
         if let Some(runner) = self.runners.get_mut(&id) {
-            runner.hidden_until = Some(until);
+            runner.hidden_until = Some(after(now, length));
         }
     }
 
