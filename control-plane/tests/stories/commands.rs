@@ -14,13 +14,13 @@ use tokio::process::Command;
 use crate::MIGRATIONS;
 use crate::world::World;
 
-struct Cli {
-    environment: Vec<(&'static str, String)>,
-    directory: std::path::PathBuf,
+pub(crate) struct Cli {
+    pub(crate) environment: Vec<(&'static str, String)>,
+    pub(crate) directory: std::path::PathBuf,
 }
 
 impl Cli {
-    fn new(world: &World, pool: &PgPool, story: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(world: &World, pool: &PgPool, story: &str) -> anyhow::Result<Self> {
         let directory = std::env::temp_dir().join(format!("runner-tokens-{story}-{}", std::process::id()));
         std::fs::create_dir_all(&directory)?;
         let key = directory.join("app.pem");
@@ -38,18 +38,18 @@ impl Cli {
         Ok(Self { environment, directory })
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner-tokens"));
         command.args(arguments).env_clear().envs(self.environment.clone()).current_dir(&self.directory);
         command.kill_on_drop(true);
         command
     }
 
-    async fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         Ok(self.command(arguments).output().await?)
     }
 
-    async fn json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let output = self.run(arguments).await?;
         anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         Ok(serde_json::from_slice(&output.stdout)?)

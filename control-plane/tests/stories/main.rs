@@ -18,6 +18,7 @@ mod limits;
 mod lost_answers;
 mod manage;
 mod policies;
+mod policy_commands;
 mod provision;
 mod reconcile;
 mod replicas;
