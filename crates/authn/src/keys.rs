@@ -353,6 +353,63 @@ mod tests {
         assert!(source.keys(10).is_some() && !source.is_due(10));
     }
 
+    /// What happens in a day of an issuer, second by second: which keys count after it, and when the next fetch is due.
+    #[test]
+    fn a_day_of_an_issuer() {
+        enum Event<'d> {
+            Brings(&'d str),
+            Fails(FetchError),
+            AskedFor(&'d str, Ask),
+            Nothing,
+        }
+        use Event::{AskedFor, Brings, Fails, Nothing};
+        const DAY: u64 = 24 * 60 * 60;
+        let set = |names: &[&str]| {
+            json!({"keys": names.iter().map(|name| Issuer::new(Algorithm::EdDSA, name).jwk).collect::<Vec<_>>()})
+                .to_string()
+        };
+        let (old, both, new) = (set(&["old"]), set(&["old", "new"]), set(&["new"]));
+        let mut source = KeySource::remote(KeySettings::default());
+        let nobody: &[&str] = &[];
+        for (second, event, usable, due) in [
+            (0, Fails(FetchError::NoAnswer), nobody, 5),
+            (5, Fails(FetchError::Status(500)), nobody, 10),
+            (10, Brings("<html>"), nobody, 15),
+            (15, Brings(&old), &["old"], 555),
+            (100, AskedFor("new", Ask::Wait), &["old"], 100),
+            (100, Brings(&old), &["old"], 640),
+            (104, AskedFor("other", Ask::Refuse), &["old"], 640),
+            (106, AskedFor("new", Ask::Refuse), &["old"], 640),
+            (106, AskedFor("other", Ask::Wait), &["old"], 106),
+            (106, Fails(FetchError::TooLarge), &["old"], 111),
+            (111, Brings(&both), &["old", "new"], 651),
+            (651, Fails(FetchError::NoAnswer), &["old", "new"], 656),
+            (656, Brings("{}"), &["old", "new"], 661),
+            (661, Brings(&new), &["new"], 1201),
+            (1201, Fails(FetchError::Status(503)), &["new"], 1206),
+            (661 + DAY, Nothing, &["new"], 1206),
+            (662 + DAY, Nothing, nobody, 1206),
+            (662 + DAY, AskedFor("new", Ask::Wait), nobody, 662 + DAY),
+            (662 + DAY, Brings(&new), &["new"], 1202 + DAY),
+        ] {
+            let now = second * SECOND;
+            let finish = |source: &mut KeySource, answer| {
+                assert!(source.is_due(now), "at {second}");
+                source.started();
+                source.finished(answer, now, 0).is_ok()
+            };
+            match event {
+                Brings(document) => drop(finish(&mut source, Ok((document.as_bytes(), None)))),
+                Fails(error) => assert!(!finish(&mut source, Err(error))),
+                AskedFor(key_id, answer) => assert_eq!(source.ask(Some(key_id), now), answer, "at {second}"),
+                Nothing => {}
+            }
+            let names = |name: &&str| source.keys(now).is_some_and(|keys| keys.names(name));
+            assert_eq!(["old", "new"].into_iter().filter(names).collect::<Vec<_>>(), usable, "at {second}");
+            assert_eq!(source.due_at(), due * SECOND, "at {second}");
+        }
+    }
+
     #[test]
     fn keys_are_renewed_ahead_of_expiry_at_different_times() {
         let due = |random| {
