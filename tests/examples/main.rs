@@ -5,6 +5,7 @@ mod alone;
 #[path = "../filter/echo.rs"]
 mod echo;
 mod example;
+mod github;
 mod kubernetes;
 mod validated;
 mod verified_in_node;
