@@ -40,6 +40,9 @@ pub(crate) trait Tokens {
     /// Judges the token that was found for a provider, with these audiences in place of its own.
     fn judge(&mut self, provider: usize, audiences: Option<&[String]>) -> Result<Rc<Known>, Refusal>;
 
+    /// Which of the request's tokens a provider found: the same number for the same token in the same place.
+    fn number(&self, provider: usize) -> Option<usize>;
+
     /// The providers whose issuer the one token names, or why it is none for any provider. Nothing when providers look
     /// at different places, and so at different tokens.
     fn candidates(&mut self) -> Option<Result<&[usize], Refusal>>;
@@ -186,22 +189,22 @@ impl Alternatives {
     }
 }
 
-/// Every token that any provider finds must hold for one provider; a token of an unknown issuer holds for none.
+/// Every token that any provider finds must hold for one provider; a token of an unknown issuer holds for none, whatever
+/// other tokens there are.
 fn every_token(all: usize, tokens: &mut dyn Tokens) -> Result<Vec<Verified>, Refusal> {
-    let mut verified = Vec::new();
-    let mut foreign = None;
+    let (mut verified, mut held, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
     for index in 0..all {
         match tokens.judge(index, None) {
-            Ok(claims) => verified.push((index, claims)),
+            Ok(claims) => {
+                verified.push((index, claims));
+                held.push(tokens.number(index));
+            }
             Err(Refusal::Missing) => {}
-            Err(Refusal::Issuer) => foreign = Some(Refusal::Issuer),
+            Err(Refusal::Issuer) => foreign.push(tokens.number(index)),
             Err(refusal) => return Err(refusal),
         }
     }
-    match foreign {
-        Some(refusal) if verified.is_empty() => Err(refusal),
-        _ => Ok(verified),
-    }
+    if foreign.iter().all(|token| held.contains(token)) { Ok(verified) } else { Err(Refusal::Issuer) }
 }
 
 fn every_good_token(all: usize, tokens: &mut dyn Tokens) -> Vec<Verified> {
@@ -234,6 +237,8 @@ mod tests {
     /// What each provider finds: nothing for a good token.
     struct Table {
         outcomes: [Option<Refusal>; 3],
+        /// Which token each finds.
+        numbers: [usize; 3],
         /// The providers whose issuer the token names, when all look at one place.
         candidates: Option<Vec<usize>>,
     }
@@ -246,6 +251,10 @@ mod tests {
             }
         }
 
+        fn number(&self, provider: usize) -> Option<usize> {
+            Some(self.numbers[provider])
+        }
+
         fn candidates(&mut self) -> Option<Result<&[usize], Refusal>> {
             self.candidates.as_deref().map(Ok)
         }
@@ -254,7 +263,8 @@ mod tests {
     fn evaluate(from: Value, outcomes: [Option<Refusal>; 3]) -> Result<Vec<usize>, Refusal> {
         let requirement = build(from).unwrap();
         let evaluate = |candidates| {
-            let verified = requirement.evaluate(PROVIDERS.len(), &mut Table { outcomes, candidates })?;
+            let verified =
+                requirement.evaluate(PROVIDERS.len(), &mut Table { outcomes, numbers: [0; 3], candidates })?;
             Ok(verified.into_iter().map(|(index, _)| index).collect())
         };
         // Knowing whose token it is changes nothing but the time that it takes.
@@ -318,6 +328,19 @@ mod tests {
         assert_eq!(evaluate(lone(), [FOREIGN, GOOD, FOREIGN]), Ok(vec![1]));
         assert_eq!(evaluate(lone(), [FOREIGN, FOREIGN, FOREIGN]), Err(Refusal::Issuer));
         assert_eq!(evaluate(lone(), [GOOD, EXPIRED, MISSING]), Err(Refusal::Expired));
+    }
+
+    /// A good token of one issuer does not make up for one of nobody in another place.
+    #[test]
+    fn allow_missing_alone_wants_each_of_several_tokens_to_hold_for_somebody() {
+        let lone = build(json!({"allow_missing": {}})).unwrap();
+        let passes = |outcomes, numbers| {
+            lone.evaluate(PROVIDERS.len(), &mut Table { outcomes, numbers, candidates: None }).map(|list| list.len())
+        };
+        assert_eq!(passes([FOREIGN, GOOD, MISSING], [0, 1, 2]), Err(Refusal::Issuer));
+        assert_eq!(passes([FOREIGN, GOOD, MISSING], [0, 0, 2]), Ok(1));
+        assert_eq!(passes([GOOD, FOREIGN, GOOD], [0, 0, 1]), Ok(2));
+        assert_eq!(passes([GOOD, FOREIGN, GOOD], [0, 2, 1]), Err(Refusal::Issuer));
     }
 
     #[test]

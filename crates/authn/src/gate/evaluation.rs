@@ -122,6 +122,11 @@ impl Tokens for Evaluation<'_> {
         }
     }
 
+    fn number(&self, provider: usize) -> Option<usize> {
+        let mine = self.found.get(self.position(provider).ok()?)?.as_ref().ok()?;
+        self.found.iter().position(|one| one.as_ref().is_ok_and(|one| one == mine))
+    }
+
     fn candidates(&mut self) -> Option<Result<&[usize], Refusal>> {
         let ([_], [seen]) = (self.finders, self.seen.as_mut_slice()) else {
             return None;

@@ -528,3 +528,29 @@ fn a_token_that_is_longer_than_configured_is_not_remembered() {
         assert_eq!(world.worker.memory.len(), remembered, "{longest}");
     }
 }
+
+/// Under a rule that may lack a token, one of nobody is refused wherever it stands, whatever good one stands elsewhere.
+#[test]
+fn a_good_token_does_not_make_up_for_a_foreign_one_in_another_place() {
+    let (issuer, other) = (Issuer::new(Algorithm::EdDSA, "k"), Issuer::new(Algorithm::EdDSA, "k"));
+    let mut configuration = configuration(&issuer);
+    configuration["providers"]["other"] = provider(&other);
+    configuration["providers"]["other"]["issuer"] = json!("https://other.example");
+    configuration["providers"]["other"]["from_headers"] = json!([{"name": "x-jwt"}]);
+    configuration["providers"]["shared"] = provider(&issuer);
+    configuration["providers"]["shared"]["from_headers"] = json!([{"name": "x-jwt"}, {"name": "x-raw"}]);
+    configuration["rules"][1] = json!({"match": {"prefix": "/api/"}, "requires": {"allow_missing": {}}});
+    let mut world = World::new(&configuration).unwrap();
+    let good = other.sign(&with("iss", json!("https://other.example")));
+    let mine = issuer.sign(&claims());
+    let foreign = issuer.sign(&with("iss", json!("https://nobody.example")));
+    let mut outcome = |bearer: &str, header: &str| {
+        let bearer = format!("Bearer {bearer}");
+        world.pass(&[(":path", "/api/x"), ("authorization", &bearer), ("x-jwt", header)]).map(drop)
+    };
+    assert_eq!(outcome(&mine, &good), Ok(()));
+    assert_eq!(outcome(&mine, &mine), Ok(()), "found by two providers, of which one knows its issuer");
+    assert_eq!(outcome(&foreign, &good), Err(Refusal::Issuer));
+    assert_eq!(outcome(&mine, &foreign), Err(Refusal::Issuer));
+    assert_eq!(outcome(&good, &good), Err(Refusal::Issuer), "its provider does not look there");
+}
