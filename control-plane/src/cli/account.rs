@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+use sqlx::PgPool;
+
 use super::environment;
-use crate::audit::{Actor, Origin};
+use crate::audit::{Actor, Entry, Event, Origin, Outcome};
 use crate::policy;
 
 /// The account that started the command. It is what the system says, not a proof: whoever can run this command with
@@ -19,4 +22,11 @@ pub(super) fn origin() -> Origin {
 fn policy_sha256() -> Option<String> {
     let path = environment("POLICY_FILE").filter(|path| !path.trim().is_empty())?;
     policy::read(Path::new(path.trim())).ok()?.sha256().map(str::to_owned)
+}
+
+/// Records that a command was given, with its options; before anything is shown or done.
+pub(super) async fn record(pool: &PgPool, command: &str, options: Value) -> anyhow::Result<()> {
+    let details = serde_json::json!({"command": command, "options": options});
+    let entry = Entry::new(&origin(), Event::AdminCommand, Outcome::Success).details(details);
+    Ok(entry.record(&mut *pool.acquire().await?).await?)
 }

@@ -7,20 +7,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use clap::{Args, ValueEnum};
-use futures_util::TryStreamExt as _;
+use clap::Args;
+use futures_util::{Stream, TryStreamExt as _};
+use serde_json::json;
+use sqlx::PgPool;
 
 use super::database;
-use crate::store::audit_log::{Row, Selection, stream};
+use crate::audit::{Format, Writer};
+use crate::store::audit_log::{Record, Selection, rest, sealed, unsealed_from};
 
 /// A line of progress after so many entries.
-const PROGRESS: u64 = 10_000;
+pub(super) const PROGRESS: u64 = 100_000;
 
 #[derive(Args)]
 pub(super) struct ExportArgs {
     /// From this day or time on: 2026-01-31 or 2026-01-31T12:00:00Z
-    #[arg(long, value_parser = parse_time)]
-    since: DateTime<Utc>,
+    #[arg(long, value_parser = parse_time, required_unless_present = "after")]
+    since: Option<DateTime<Utc>>,
     /// Until before this day or time
     #[arg(long, value_parser = parse_time)]
     until: Option<DateTime<Utc>>,
@@ -30,6 +33,12 @@ pub(super) struct ExportArgs {
     /// Only of this caller: the subject or display name
     #[arg(long)]
     user: Option<String>,
+    /// Only of this runner: its id or name
+    #[arg(long)]
+    runner: Option<String>,
+    /// Only sealed entries behind this position, to go on where another export ended; 0 for all of them
+    #[arg(long, value_name = "POSITION", value_parser = clap::value_parser!(i64).range(0..))]
+    after: Option<i64>,
     /// The form of the file
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -38,40 +47,62 @@ pub(super) struct ExportArgs {
     output: PathBuf,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// One array
-    #[default]
-    Json,
-    /// An object a line
-    Jsonl,
-    /// For spreadsheets
-    Csv,
-}
-
 pub(super) async fn export(arguments: ExportArgs) -> anyhow::Result<()> {
-    let pool = database().await?;
-    let ExportArgs { since, until, event_type, user, format, output } = arguments;
-    let selection = Selection { since, until, event: event_type, user };
+    let ExportArgs { since, until, event_type, user, runner, after, format, output } = arguments;
+    let options = json!({
+        "since": since, "until": until, "event_type": event_type, "user": user, "runner": runner, "after": after,
+    });
+    let pool = database("export-audit-log", options).await?;
+    let selection = Selection { since, until, event: event_type, user, runner };
     let mut destination = Destination::open(&output).with_context(|| format!("can't write {}", output.display()))?;
-    let mut writer = Writer::new(format, &mut destination.writer)?;
-    let mut rows = stream(&pool, &selection);
-    let mut count = 0_u64;
-    while let Some(row) = rows.try_next().await? {
-        writer.write(&row)?;
-        count = count.saturating_add(1);
-        if count.is_multiple_of(PROGRESS) {
-            eprintln!("{count} entries …");
-        }
-    }
-    writer.finish()?;
+    let (count, last) = write(&pool, &selection, after, Writer::new(format, &mut destination.writer)?).await?;
     destination.finish()?;
-    eprintln!("{count} entries exported");
+    match last {
+        Some(last) => eprintln!("{count} entries exported; the last position is {last}"),
+        None => eprintln!("{count} entries exported"),
+    }
     Ok(())
 }
 
+/// How many entries were written, and the last position.
+async fn write<W: Write>(
+    pool: &PgPool,
+    selection: &Selection,
+    after: Option<i64>,
+    writer: Writer<W>,
+) -> anyhow::Result<(u64, Option<i64>)> {
+    let mut export = Export { writer, count: 0, last: after };
+    let from = unsealed_from(&mut *pool.acquire().await?).await?;
+    export.write(sealed(pool, selection, after.unwrap_or(0))).await?;
+    if after.is_none() {
+        export.write(rest(pool, selection, from, export.last.unwrap_or(0))).await?;
+    }
+    export.writer.finish()?;
+    Ok((export.count, export.last))
+}
+
+struct Export<W: Write> {
+    writer: Writer<W>,
+    count: u64,
+    last: Option<i64>,
+}
+
+impl<W: Write> Export<W> {
+    async fn write(&mut self, mut records: impl Stream<Item = sqlx::Result<Record>> + Unpin) -> anyhow::Result<()> {
+        while let Some(record) = records.try_next().await? {
+            self.writer.write(&record)?;
+            self.last = record.position.or(self.last);
+            self.count = self.count.saturating_add(1);
+            if self.count.is_multiple_of(PROGRESS) {
+                eprintln!("{} entries …", self.count);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A day, which begins at midnight UTC, or a time (RFC 3339).
-fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
+pub(super) fn parse_time(text: &str) -> Result<DateTime<Utc>, String> {
     if let Ok(day) = text.parse::<NaiveDate>() {
         return Ok(day.and_time(NaiveTime::MIN).and_utc());
     }
@@ -108,105 +139,6 @@ impl Destination {
     }
 }
 
-/// Writes entries in a form.
-enum Writer<W: Write> {
-    Json { out: W, first: bool },
-    Jsonl(W),
-    Csv(Box<csv::Writer<W>>),
-}
-
-impl<W: Write> Writer<W> {
-    fn new(format: Format, mut out: W) -> anyhow::Result<Self> {
-        Ok(match format {
-            Format::Json => {
-                out.write_all(b"[")?;
-                Self::Json { out, first: true }
-            }
-            Format::Jsonl => Self::Jsonl(out),
-            Format::Csv => {
-                let mut writer = csv::Writer::from_writer(out);
-                writer.write_record(COLUMNS)?;
-                Self::Csv(Box::new(writer))
-            }
-        })
-    }
-
-    fn write(&mut self, row: &Row) -> anyhow::Result<()> {
-        match self {
-            Self::Json { out, first } => {
-                out.write_all(if *first { b"\n" } else { b",\n" })?;
-                *first = false;
-                serde_json::to_writer(out, row)?;
-            }
-            Self::Jsonl(out) => {
-                serde_json::to_writer(&mut *out, row)?;
-                out.write_all(b"\n")?;
-            }
-            Self::Csv(writer) => writer.write_record(cells(row))?,
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        match self {
-            Self::Json { mut out, .. } => out.write_all(b"\n]\n")?,
-            Self::Jsonl(_) => {}
-            Self::Csv(mut writer) => writer.flush()?,
-        }
-        Ok(())
-    }
-}
-
-const COLUMNS: [&str; 18] = [
-    "id",
-    "occurred_at",
-    "event",
-    "outcome",
-    "actor",
-    "principal_issuer",
-    "principal_subject",
-    "display_name",
-    "client_ip",
-    "user_agent",
-    "request_id",
-    "token_sha256",
-    "runner_id",
-    "runner_name",
-    "target",
-    "reasons",
-    "policy_sha256",
-    "details",
-];
-
-fn cells(row: &Row) -> [String; 18] {
-    let text = |value: &Option<String>| inert(value.as_deref().unwrap_or_default());
-    [
-        row.id.to_string(),
-        row.occurred_at.to_rfc3339(),
-        inert(&row.event),
-        inert(&row.outcome),
-        inert(&row.actor),
-        text(&row.principal_issuer),
-        text(&row.principal_subject),
-        text(&row.display_name),
-        text(&row.client_ip),
-        text(&row.user_agent),
-        text(&row.request_id),
-        text(&row.token_sha256),
-        row.runner_id.map(|id| id.to_string()).unwrap_or_default(),
-        text(&row.runner_name),
-        text(&row.target),
-        inert(&row.reasons.join("; ")),
-        text(&row.policy_sha256),
-        row.details.to_string(),
-    ]
-}
-
-/// A cell that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, CSV injection).
-fn inert(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,11 +148,5 @@ mod tests {
         assert_eq!(parse_time("2026-01-31").unwrap().to_rfc3339(), "2026-01-31T00:00:00+00:00");
         assert_eq!(parse_time("2026-01-31T12:00:00+02:00").unwrap().to_rfc3339(), "2026-01-31T10:00:00+00:00");
         assert!(parse_time("yesterday").is_err());
-    }
-
-    #[test]
-    fn a_spreadsheet_finds_no_formula() {
-        assert_eq!(inert("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
-        assert_eq!(inert("a=b"), "a=b");
     }
 }

@@ -51,7 +51,8 @@ pub(super) struct RevokeArgs {
 
 pub(super) async fn revoke(arguments: RevokeArgs) -> anyhow::Result<()> {
     let revoked = arguments.whom.revoked()?;
-    let (app, origin, text) = (app().await?, account::origin(), revoked.to_string());
+    let (origin, text) = (account::origin(), revoked.to_string());
+    let app = app("revoke-principal", json!({"whom": text, "reason": arguments.reason})).await?;
     let ids = operations::revoke(&app, &origin, revoked, &arguments.reason).await?;
     eprintln!("revoked: {text}; from now on they are refused everywhere");
     let (mut gone, mut waiting, mut failed) = (0_usize, 0_usize, 0_usize);
@@ -90,7 +91,8 @@ pub(super) struct RestoreArgs {
 
 pub(super) async fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
     let revoked = arguments.whom.revoked()?;
-    operations::restore(&*app().await?, &account::origin(), &revoked).await?;
+    let app = app("restore-principal", json!({"whom": revoked.to_string()})).await?;
+    operations::restore(&app, &account::origin(), &revoked).await?;
     println!("restored: {revoked}");
     Ok(())
 }

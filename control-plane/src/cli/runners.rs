@@ -7,15 +7,15 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::table::render;
-use super::{Output, account, database, environment};
+use super::{Output, account, database, environment, open};
 use crate::clock::Clock;
 use crate::config;
 use crate::jobs::{self, Action, Cleaned, Job};
 use crate::operations::App;
 use crate::policy::PolicyFile;
 use crate::runner::State;
+use crate::store::cache;
 use crate::store::runners::{Runner, Search, search};
-use crate::store::{self, cache, schema};
 
 #[derive(Args)]
 pub(super) struct ListArgs {
@@ -34,7 +34,10 @@ pub(super) struct ListArgs {
 }
 
 pub(super) async fn list(arguments: ListArgs) -> anyhow::Result<()> {
-    let pool = database().await?;
+    let options = json!({
+        "status": arguments.status.map(State::as_str), "user": arguments.user, "label": arguments.label,
+    });
+    let pool = database("list-runners", options).await?;
     let label = arguments.label.map(|label| label.to_ascii_lowercase());
     let wanted = Search { state: arguments.status, user: arguments.user, label, ..Search::default() };
     let runners = search(&mut *pool.acquire().await?, &wanted).await?;
@@ -97,7 +100,8 @@ pub(super) struct CleanupArgs {
 }
 
 pub(super) async fn cleanup(arguments: CleanupArgs) -> anyhow::Result<()> {
-    let app = app().await?;
+    let options = json!({"hours": arguments.hours, "dry_run": arguments.dry_run});
+    let app = app("cleanup-stale-runners", options).await?;
     let turn = turn(&app).await?;
     eprintln!("looking at stale runners on GitHub …");
     let cleaned = jobs::cleanup(&app, &account::origin(), Some(arguments.hours), arguments.dry_run, &turn).await?;
@@ -145,7 +149,7 @@ pub(super) struct SyncArgs {
 }
 
 pub(super) async fn sync(arguments: SyncArgs) -> anyhow::Result<()> {
-    let app = app().await?;
+    let app = app("sync-github", json!({})).await?;
     let turn = turn(&app).await?;
     eprintln!("comparing with GitHub …");
     let summary = jobs::reconcile(&app, &account::origin(), &turn).await.context("not everything was compared")?;
@@ -175,7 +179,7 @@ pub(super) struct UnmanagedArgs {
 }
 
 pub(super) async fn unmanaged(arguments: UnmanagedArgs) -> anyhow::Result<()> {
-    let pool = database().await?;
+    let pool = database("unmanaged-runners", json!({})).await?;
     let found = cache::unmanaged(&mut *pool.acquire().await?).await?;
     match arguments.output {
         Output::Json => println!("{:#}", json!(found)),
@@ -195,10 +199,9 @@ pub(super) async fn unmanaged(arguments: UnmanagedArgs) -> anyhow::Result<()> {
 }
 
 /// Database and GitHub, for a command that changes something.
-pub(super) async fn app() -> anyhow::Result<Arc<App>> {
+pub(super) async fn app(command: &str, options: Value) -> anyhow::Result<Arc<App>> {
     let (database, github) = config::database_and_github(&environment)?;
-    let pool = store::pool(&database);
-    schema::check(&pool).await?;
+    let pool = open(&database, command, options).await?;
     let clock = Clock::system();
     // Nobody is granted anything here: whoever types has the service's own credentials.
     App::new(pool, github, PolicyFile::none(clock.now()), clock).context("the client for GitHub could not be made")

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, bail};
+use sqlx::PgPool;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
@@ -14,7 +15,7 @@ use crate::http::{Bounds, Web, Webhooks, router};
 use crate::operations::App;
 use crate::policy::PolicyFile;
 use crate::store::schema::SchemaError;
-use crate::store::{self, schema};
+use crate::store::{self, roles, schema};
 use crate::{config, jobs, reload};
 
 pub(super) async fn serve() -> anyhow::Result<()> {
@@ -22,6 +23,7 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let pool = store::pool(&config.database);
     schema::check(&pool).await.map_err(start_error)?;
     warn_of_risks(&config);
+    warn_of_rights(&pool).await?;
     let clock = Clock::system();
     let policy = match config.policy_file {
         Some(path) => PolicyFile::open(path, clock.now())?,
@@ -36,7 +38,9 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let end = CancellationToken::new();
     let mut stop_signals = Signals::new()?;
     let reload = tokio::spawn(reload::run(app.clone(), end.clone()));
-    let jobs = tokio::spawn(jobs::run(app.clone(), config.jobs, end.clone()));
+    let upkeep = jobs::run(app.clone(), config.jobs, end.clone());
+    let audit = jobs::run_audit(app.clone(), config.audit, end.clone());
+    let jobs = tokio::spawn(async { tokio::join!(upkeep, audit) });
     let graceful = end.clone();
     let (webhooks, bounds) = (Webhooks::new(config.webhook_secrets), Bounds::new(config.rate_limit));
     let web = Web::new(app.clone(), config.verifier, webhooks, bounds);
@@ -85,9 +89,29 @@ fn warn_of_risks(config: &config::ServeConfig) {
     if !config.github.api_url.starts_with("https://") {
         tracing::warn!(api_url = config.github.api_url, "GitHub is called without TLS; for tests on one machine only");
     }
+    if config.audit.key.is_none() {
+        tracing::warn!(
+            "no AUDIT_SIGNING_KEY: checkpoints of the audit log are not signed, so who can write to the database can make \
+             the whole chain anew"
+        );
+    }
     if environment("IDENTITY_SIGNING_KEY").is_some() {
         tracing::warn!("IDENTITY_SIGNING_KEY is set here; it belongs to the edge alone, and is not used");
     }
+}
+
+/// The trigger stops mistakes; whoever owns the table can drop it.
+async fn warn_of_rights(pool: &PgPool) -> anyhow::Result<()> {
+    let rights = roles::audit_rights(&mut *pool.acquire().await?).await?;
+    if rights.are_too_many() {
+        tracing::warn!(
+            role = rights.role,
+            owns = rights.owns,
+            "the service can change the audit log; give it a role of its own, a member of runner_tokens_service alone \
+             (docs/audit.md)"
+        );
+    }
+    Ok(())
 }
 
 struct Signals {

@@ -3,9 +3,11 @@
 //! Each subcommand asks for the parts that it needs, so that `list-runners` runs with `DATABASE_URL` alone.
 //! `.env.example` documents each variable; a test holds the two together.
 
+mod audit;
 mod github;
 mod reader;
 
+pub use audit::AuditConfig;
 pub use github::{GithubConfig, web_url};
 pub use reader::{ConfigError, Environment, Problem};
 
@@ -19,11 +21,19 @@ use identity::Verifier;
 use secrecy::SecretString;
 use sqlx::postgres::PgConnectOptions;
 
+use crate::audit::AuditKey;
 use crate::policy;
 use reader::Reader;
 
 /// Every variable that the control plane reads.
 pub const VARIABLES: &[&str] = &[
+    "AUDIT_CHECKPOINT_FILE",
+    "AUDIT_CHECKPOINT_SECONDS",
+    "AUDIT_CHECKPOINT_URL",
+    "AUDIT_FILE",
+    "AUDIT_SEAL_SECONDS",
+    "AUDIT_SIGNING_KEY",
+    "AUDIT_SIGNING_KEY_FILE",
     "CLEANUP_STALE_RUNNERS_HOURS",
     "DATABASE_MAX_CONNECTIONS",
     "DATABASE_URL",
@@ -83,6 +93,8 @@ pub struct ServeConfig {
     pub port: u16,
     /// What the jobs do on their own.
     pub jobs: JobsConfig,
+    /// How the audit log is sealed and sent on.
+    pub audit: AuditConfig,
     /// `GITHUB_WEBHOOK_SECRET` and `GITHUB_WEBHOOK_SECRET_PREVIOUS`; with none, webhooks are off.
     pub webhook_secrets: Vec<SecretString>,
     /// `RATE_LIMIT_PER_MINUTE`, 1200 unless set: requests of one principal; 0 turns it off.
@@ -98,6 +110,13 @@ pub fn database(environment: Environment<'_>) -> Result<DatabaseConfig, ConfigEr
     let mut reader = Reader::new(environment);
     let database = read_database(&mut reader);
     reader.finish(database)
+}
+
+/// Reads what a command that signs for the audit log needs: the database, and the key if there is one.
+pub fn database_and_audit_key(environment: Environment<'_>) -> Result<(DatabaseConfig, Option<AuditKey>), ConfigError> {
+    let mut reader = Reader::new(environment);
+    let (database, key) = (read_database(&mut reader), audit::read_key(&mut reader).ok());
+    reader.finish(database.zip(key))
 }
 
 /// Reads what a command on the database and GitHub needs.
@@ -117,6 +136,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let host = reader.or_default("SERVICE_HOST", "127.0.0.1", "an IP address such as 127.0.0.1 or 0.0.0.0");
     let port = reader.or_default("SERVICE_PORT", "8000", "a port number from 0 to 65535");
     let jobs = read_jobs(&mut reader);
+    let audit = audit::read(&mut reader);
     let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "1200", "a number of requests; 0 for no limit");
     let webhook_secrets = read_webhook_secrets(&mut reader);
     let shutdown = reader.or_default("SHUTDOWN_TIMEOUT_SECONDS", "55", "a number of seconds from 1 to 3600");
@@ -130,6 +150,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
             host: host?,
             port: port?,
             jobs: jobs?,
+            audit: audit?,
             webhook_secrets,
             policy_file,
             rate_limit: NonZeroU32::new(rate_limit?),

@@ -17,6 +17,8 @@ use crate::policy::Policy;
 
 /// The audit log keeps so much of what a client calls itself.
 const MAX_USER_AGENT: usize = 256;
+/// And so much of a path; ours are shorter.
+const MAX_PATH: usize = 256;
 /// So many refused assertions a minute get an entry each, and so many calls of those who are revoked. Whoever reaches the
 /// port can make any number of them, and must not be able to fill the database; the log counts the rest.
 const DENIALS_A_MINUTE: u32 = 60;
@@ -27,9 +29,12 @@ impl FromRequestParts<Arc<Web>> for Caller {
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, ApiError> {
         match verify(&parts.headers, web) {
             Ok(identity) => {
-                web.limits.count(&identity.principal, web.app.clock.now()).map_err(ApiError::RateLimited)?;
                 let policy = web.app.policy.current();
                 let origin = origin(parts, Actor::Principal(identity.clone()), &policy);
+                if let Err(wait) = web.limits.count(&identity.principal, web.app.clock.now()) {
+                    record(parts, web, &web.refusals, &origin, "too many requests of this principal").await?;
+                    return Err(ApiError::RateLimited(wait));
+                }
                 if let Some(revoked) = revocation_of(&mut *web.app.connection().await?, &identity).await? {
                     let error = OperationError::Revoked(revoked.to_string());
                     record(parts, web, &web.refusals, &origin, &error.to_string()).await?;
@@ -98,7 +103,8 @@ async fn record(
     if !budget.take(web.app.clock.now().timestamp().div_euclid(60)) {
         return Ok(());
     }
-    let details = serde_json::json!({"method": parts.method.as_str(), "path": parts.uri.path()});
+    let path: String = parts.uri.path().chars().take(MAX_PATH).collect();
+    let details = serde_json::json!({"method": parts.method.as_str(), "path": path});
     Entry::new(origin, Event::AccessDenied, Outcome::Denied)
         .reasons([reason])
         .details(details)

@@ -19,6 +19,7 @@ use super::{admin, health, page, runners, webhooks};
     paths(
         runners::provision, runners::list, runners::read, runners::refresh, runners::deprovision,
         admin::runners, admin::unmanaged, admin::sync, admin::cleanup, admin::explain,
+        admin::audit_log,
         admin::principals,
         admin::revoke,
         admin::restore,

@@ -3,12 +3,14 @@
 //! Any number of replicas may run; [`Turn`] lets one of them do a job at a time. When that one dies, freezes or is cut
 //! off, another takes over within seconds.
 
+mod audit;
 mod cleanup;
 mod drains;
 mod interrupted;
 mod reconcile;
 mod turn;
 
+pub use audit::{checkpoint, push, seal};
 pub use cleanup::{Action, Cleaned, cleanup};
 pub use drains::drains;
 pub use reconcile::{Summary, reconcile};
@@ -22,7 +24,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::causes;
-use crate::config::JobsConfig;
+use crate::config::{AuditConfig, JobsConfig};
 use crate::operations::{App, OperationError};
 use crate::store::{deliveries, idempotency, job_runs};
 
@@ -38,6 +40,8 @@ pub enum Job {
     Upkeep,
     /// Take away runners that were waited for.
     Drains,
+    /// Seal the audit log, and send it on.
+    Audit,
 }
 
 impl Job {
@@ -45,13 +49,7 @@ impl Job {
         match self {
             Self::Upkeep => "upkeep",
             Self::Drains => "drains",
-        }
-    }
-
-    fn interval(self, config: JobsConfig) -> Duration {
-        match self {
-            Self::Upkeep => config.interval,
-            Self::Drains => DRAIN_INTERVAL.min(config.interval),
+            Self::Audit => "audit",
         }
     }
 
@@ -61,13 +59,52 @@ impl Job {
     }
 }
 
-/// Does the jobs at every interval until told to end. A failure is logged, and the next turn tries again.
-pub async fn run(app: Arc<App>, config: JobsConfig, end: CancellationToken) {
-    tokio::join!(repeat(&app, Job::Upkeep, config, &end), repeat(&app, Job::Drains, config, &end));
+/// A job with what it needs to know.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    Upkeep(JobsConfig),
+    Drains(JobsConfig),
+    Audit(&'a AuditConfig),
 }
 
-async fn repeat(app: &App, job: Job, config: JobsConfig, end: &CancellationToken) {
-    let mut ticks = interval(LOOK.min(job.interval(config)));
+impl Work<'_> {
+    fn job(self) -> Job {
+        match self {
+            Self::Upkeep(_) => Job::Upkeep,
+            Self::Drains(_) => Job::Drains,
+            Self::Audit(_) => Job::Audit,
+        }
+    }
+
+    fn interval(self) -> Duration {
+        match self {
+            Self::Upkeep(config) => config.interval,
+            Self::Drains(config) => DRAIN_INTERVAL.min(config.interval),
+            Self::Audit(config) => config.seal_interval,
+        }
+    }
+
+    async fn once(self, app: &App, turn: &Turn) -> Result<(), OperationError> {
+        match self {
+            Self::Upkeep(config) => upkeep(app, config, turn).await,
+            Self::Drains(_) => drains(app, &app.system("drain"), turn).await.map(drop),
+            Self::Audit(config) => audit::round(app, config, turn).await,
+        }
+    }
+}
+
+/// Does the jobs at every interval until told to end. A failure is logged, and the next turn tries again.
+pub async fn run(app: Arc<App>, config: JobsConfig, end: CancellationToken) {
+    tokio::join!(repeat(&app, Work::Upkeep(config), &end), repeat(&app, Work::Drains(config), &end));
+}
+
+/// The same for the audit log.
+pub async fn run_audit(app: Arc<App>, config: AuditConfig, end: CancellationToken) {
+    repeat(&app, Work::Audit(&config), &end).await;
+}
+
+async fn repeat(app: &App, work: Work<'_>, end: &CancellationToken) {
+    let mut ticks = interval(LOOK.min(work.interval()));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -77,48 +114,42 @@ async fn repeat(app: &App, job: Job, config: JobsConfig, end: &CancellationToken
         // What is half done when the end comes is put right by the next turn, here or elsewhere.
         tokio::select! {
             () = end.cancelled() => return,
-            result = round(app, job, config) => {
+            result = round(app, work) => {
                 if let Err(error) = result {
-                    tracing::warn!(job = job.name(), error = %causes(&error), "a job failed; its next turn tries again");
+                    let job = work.job().name();
+                    tracing::warn!(job, error = %causes(&error), "a job failed; its next turn tries again");
                 }
             }
         }
     }
 }
 
-async fn round(app: &App, job: Job, config: JobsConfig) -> Result<(), OperationError> {
-    if !is_due(app, job, config).await? {
+async fn round(app: &App, work: Work<'_>) -> Result<(), OperationError> {
+    if !is_due(app, work).await? {
         return Ok(());
     }
-    let Some(turn) = try_turn(app, job).await? else { return Ok(()) };
-    let outcome = turn.hold(in_turn(app, job, config, &turn)).await;
+    let Some(turn) = try_turn(app, work.job()).await? else { return Ok(()) };
+    let outcome = turn.hold(in_turn(app, work, &turn)).await;
     turn.release_now().await?;
     outcome?
 }
 
-async fn in_turn(app: &App, job: Job, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
+async fn in_turn(app: &App, work: Work<'_>, turn: &Turn) -> Result<(), OperationError> {
     // Another replica may have done it between the look and the turn.
-    if !is_due(app, job, config).await? {
+    if !is_due(app, work).await? {
         return Ok(());
     }
     let started = app.clock.now();
-    let outcome = once(app, job, config, turn).await;
+    let outcome = work.once(app, turn).await;
     // A failed run counts too, or GitHub would be asked all the time while it is down.
-    job_runs::set_done(&mut *app.connection().await?, job.name(), started).await?;
+    job_runs::set_done(&mut *app.connection().await?, work.job().name(), started).await?;
     outcome
 }
 
-async fn is_due(app: &App, job: Job, config: JobsConfig) -> Result<bool, OperationError> {
-    let done = job_runs::done_at(&mut *app.connection().await?, job.name()).await?;
-    let span = TimeDelta::from_std(job.interval(config)).unwrap_or(TimeDelta::MAX);
+async fn is_due(app: &App, work: Work<'_>) -> Result<bool, OperationError> {
+    let done = job_runs::done_at(&mut *app.connection().await?, work.job().name()).await?;
+    let span = TimeDelta::from_std(work.interval()).unwrap_or(TimeDelta::MAX);
     Ok(done.is_none_or(|done| done <= before(app.clock.now(), span)))
-}
-
-async fn once(app: &App, job: Job, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {
-    match job {
-        Job::Upkeep => upkeep(app, config, turn).await,
-        Job::Drains => drains(app, &app.system("drain"), turn).await.map(drop),
-    }
 }
 
 async fn upkeep(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {

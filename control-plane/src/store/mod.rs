@@ -1,12 +1,15 @@
 //! What is kept in PostgreSQL: plain functions over a connection, each query checked at compile time.
 
 pub mod audit_log;
+pub mod audit_partitions;
+pub mod audit_seals;
 pub mod cache;
 pub mod deliveries;
 pub mod idempotency;
 pub mod job_runs;
 pub mod owners;
 pub mod revocations;
+pub mod roles;
 pub mod runners;
 pub mod schema;
 

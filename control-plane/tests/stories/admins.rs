@@ -12,15 +12,16 @@ use testkit::github::ORGANIZATION;
 use crate::MIGRATIONS;
 use crate::world::{Answer, ISSUER, World};
 
-const CALLS: [(Method, &str); 5] = [
+const CALLS: [(Method, &str); 6] = [
     (Method::GET, "runners"),
     (Method::GET, "unmanaged-runners"),
     (Method::POST, "sync"),
     (Method::POST, "cleanup"),
     (Method::POST, "policy/explain"),
+    (Method::GET, "audit-log"),
 ];
 
-const POLICY: &str = "
+pub(crate) const POLICY: &str = "
 version: 1
 rules:
   - name: staff
@@ -64,7 +65,7 @@ async fn nobody_but_an_administrator_gets_in(pool: PgPool) -> anyhow::Result<()>
     let request = world.anonymous(Method::POST, "/api/v1/admin/sync").header(headers::ASSERTION, assertion);
     assert_eq!(world.send(request).await?.status, 403);
     let denied = world.events().await?.iter().filter(|event| *event == "admin.denied denied").count();
-    assert_eq!(denied, 6);
+    assert_eq!(denied, 7);
     Ok(())
 }
 

@@ -102,7 +102,8 @@ async fn the_log_is_exported_in_every_form(pool: PgPool) -> anyhow::Result<()> {
     let export = ["export-audit-log", "--since", "2020-01-01", "--output", "-", "--format"];
 
     let all = cli.json(&[&export[..], &["json"]].concat()).await?;
-    assert_eq!(all.as_array().map(Vec::len), Some(3));
+    // Three of the callers, and the command itself.
+    assert_eq!(all.as_array().map(Vec::len), Some(4));
     let lines = cli.run(&[&export[..], &["jsonl", "--event-type", "provision"]].concat()).await?;
     assert_eq!(String::from_utf8(lines.stdout)?.lines().count(), 2);
     let csv = cli.run(&[&export[..], &["csv", "--user", "bob"]].concat()).await?;
@@ -114,7 +115,8 @@ async fn the_log_is_exported_in_every_form(pool: PgPool) -> anyhow::Result<()> {
     let file = cli.run(&["export-audit-log", "--since", "2020-01-01", "--output", "log.json"]).await?;
     assert!(file.status.success());
     let written: Value = serde_json::from_slice(&std::fs::read(cli.directory.join("log.json"))?)?;
-    assert_eq!(written, all);
+    let begin = |all: &Value| all.as_array().map(|all| all[..4].to_vec());
+    assert_eq!(begin(&written), begin(&all));
     Ok(())
 }
 

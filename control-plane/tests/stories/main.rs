@@ -3,6 +3,12 @@
 mod access;
 mod admins;
 mod audit;
+mod audit_commands;
+mod audit_months;
+mod audit_roles;
+mod audit_sealing;
+mod audit_tampering;
+mod audit_verifier;
 mod budget;
 mod calls;
 mod commands;

@@ -2,6 +2,7 @@
 //!
 //! The right is checked around all routes at once, so that no call can be added without the check.
 
+mod audit_log;
 mod explain;
 mod principals;
 mod runners;
@@ -17,6 +18,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
+pub(super) use audit_log::__path_audit_log;
 pub(super) use explain::__path_explain;
 pub(super) use principals::{__path_principals, __path_restore, __path_revoke};
 pub(super) use runners::{__path_runners, __path_unmanaged};
@@ -38,6 +40,7 @@ pub(super) fn routes(web: Arc<Web>) -> Router<Arc<Web>> {
         .route("/sync", post(upkeep::sync))
         .route("/cleanup", post(upkeep::cleanup))
         .route("/policy/explain", post(explain::explain))
+        .route("/audit-log", get(audit_log::audit_log))
         .route("/principals", get(principals::principals))
         .route("/principals/revoke", post(principals::revoke))
         .route("/principals/restore", post(principals::restore))

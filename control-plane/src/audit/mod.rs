@@ -1,14 +1,26 @@
-//! The audit log: what every operation and every denial leaves behind.
+//! The audit log: what every operation and every denial leaves behind, and the chain that proves it (docs/audit.md).
+
+mod chain;
+mod checkpoint;
+mod file;
+mod format;
+mod seal;
+pub(crate) mod time;
+
+pub use chain::{Chain, Finding, Gaps, Kind, follow};
+pub use checkpoint::{AuditKey, AuditKeys, Checkpoint, Dropped, KeyError};
+pub use file::{Checkpoints, Records};
+pub use format::{Format, Writer};
+pub use seal::{GENESIS, Seal, canonical, parse_seal, seal};
 
 use std::net::IpAddr;
 
-use chrono::DateTime;
 use identity::Identity;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
 use crate::runner::Target;
-use crate::store::audit_log::{self, Row};
+use crate::store::audit_log::{self, NewEntry};
 use crate::store::runners::Runner;
 
 /// Who does something.
@@ -64,8 +76,10 @@ pub enum Outcome {
 #[expect(missing_docs, reason = "the names below say it")]
 pub enum Event {
     AccessDenied,
+    AdminCommand,
     AdminDenied,
     AdminRead,
+    AuditLogDropped,
     CleanupCompleted,
     DeprovisionDenied,
     DeprovisionFailed,
@@ -100,8 +114,10 @@ impl Event {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AccessDenied => "access.denied",
+            Self::AdminCommand => "admin.command",
             Self::AdminDenied => "admin.denied",
             Self::AdminRead => "admin.read",
+            Self::AuditLogDropped => "audit-log.dropped",
             Self::CleanupCompleted => "cleanup.completed",
             Self::DeprovisionDenied => "deprovision.denied",
             Self::DeprovisionFailed => "deprovision.failed",
@@ -135,7 +151,7 @@ impl Event {
 
 /// An entry being put together.
 #[must_use = "an entry counts once it is recorded"]
-pub struct Entry(Row);
+pub struct Entry(NewEntry);
 
 impl Entry {
     /// An entry about no runner yet.
@@ -146,9 +162,7 @@ impl Entry {
             Actor::System(job) => ("system", None, Some((*job).to_owned())),
             Actor::Admin(account) => ("admin", None, Some(account.clone())),
         };
-        Self(Row {
-            id: 0,
-            occurred_at: DateTime::UNIX_EPOCH,
+        Self(NewEntry {
             event: event.as_str().to_owned(),
             outcome: outcome.as_str().to_owned(),
             actor: actor.to_owned(),
@@ -195,7 +209,8 @@ impl Entry {
     }
 
     /// What else is worth knowing. Never a secret.
-    pub fn details(mut self, details: Value) -> Self {
+    pub fn details(mut self, mut details: Value) -> Self {
+        seal::without_fractions(&mut details);
         self.0.details = details;
         self
     }

@@ -1,0 +1,210 @@
+//! `drop-audit-log`: old months of the audit log go, once a file holds what was in them.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use clap::Args;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use sqlx::{PgConnection, PgPool};
+
+use super::table::render;
+use super::{Output, account, environment, open};
+use crate::audit::{AuditKey, Chain, Dropped, Entry, Event, Gaps, Outcome, Records};
+use crate::config;
+use crate::store::audit_partitions::{self, Partition, Sealed};
+use crate::store::{audit_seals, roles};
+
+/// So many seals are compared at a time.
+const BATCH: i64 = 5_000;
+/// The lock on the table waits no longer than this for those who read it; all who write would wait behind it.
+const LOCK_TIMEOUT: &str = "set local lock_timeout = '5s'";
+
+#[derive(Args)]
+pub(super) struct DropArgs {
+    /// Months before this one: 2026-01
+    #[arg(long, value_name = "MONTH", value_parser = parse_month)]
+    before: DateTime<Utc>,
+    /// The file (export-audit-log) that holds exactly their entries
+    #[arg(long, value_name = "FILE")]
+    export: PathBuf,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+fn parse_month(text: &str) -> Result<DateTime<Utc>, String> {
+    let day = format!("{text}-01").parse::<NaiveDate>();
+    day.map(|day| day.and_time(NaiveTime::MIN).and_utc()).map_err(|_| "write a month as 2026-01".to_owned())
+}
+
+pub(super) async fn drop_partitions(arguments: DropArgs) -> anyhow::Result<()> {
+    let (database, key) = config::database_and_audit_key(&environment)?;
+    let options = json!({"before": arguments.before, "dry_run": arguments.dry_run});
+    let pool = open(&database, "drop-audit-log", options).await?;
+    let rights = roles::audit_rights(&mut *pool.acquire().await?).await?;
+    ensure!(
+        rights.owns,
+        "{} may not drop parts of the audit log; set DATABASE_URL to a role that is a member of its owner",
+        rights.role
+    );
+    let partitions = audit_partitions::before(&mut *pool.acquire().await?, arguments.before).await?;
+    ensure!(
+        !partitions.is_empty(),
+        "no month that is over has a partition before {}",
+        arguments.before.format("%Y-%m")
+    );
+    let dropped = compare(&pool, &partitions, &arguments.export, key.as_ref()).await?;
+    if !arguments.dry_run {
+        carry_out(&pool, &partitions, &dropped).await?;
+    }
+    print(&dropped, &arguments);
+    Ok(())
+}
+
+fn print(dropped: &[Dropped], arguments: &DropArgs) {
+    match arguments.output {
+        Output::Json => println!("{:#}", json!({"dry_run": arguments.dry_run, "partitions": dropped})),
+        Output::Table => {
+            let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+            let row = |each: &Dropped| {
+                let (first, last) = (number(each.first_position), number(each.last_position));
+                vec![each.partition_name.clone(), each.entries.to_string(), first, last]
+            };
+            let rows: Vec<_> = dropped.iter().map(row).collect();
+            print!("{}", render(&["PARTITION", "ENTRIES", "FIRST POSITION", "LAST POSITION"], &rows));
+            eprintln!("{}", if arguments.dry_run { "nothing was dropped: a dry run" } else { "dropped" });
+        }
+    }
+}
+
+/// Whether the file holds each entry of the partitions as it was sealed, and no other; what to record of each of them.
+async fn compare(
+    pool: &PgPool,
+    partitions: &[Partition],
+    path: &Path,
+    key: Option<&AuditKey>,
+) -> anyhow::Result<Vec<Dropped>> {
+    let mut connection = pool.acquire().await?;
+    let mut counts: Vec<Dropped> = partitions.iter().map(nothing_yet).collect();
+    let mut file = Hashing { file: File::open(path).with_context(|| path.display().to_string())?, hash: Sha256::new() };
+    let mut records = Records::new(&mut file)?;
+    let mut chain = Chain::new(0, Gaps::Any);
+    let mut after = 0;
+    loop {
+        let seals = audit_partitions::seals(&mut connection, partitions, after, BATCH).await?;
+        let Some(last) = seals.last() else { break };
+        after = last.position;
+        for sealed in &seals {
+            let Some(record) = records.next().transpose()? else {
+                bail!("the file ends before position {}; export the months whole", sealed.position);
+            };
+            if let Err(finding) = chain.take(&record) {
+                bail!("the file does not verify: position {:?}: {}", finding.position, finding.detail);
+            }
+            ensure!(
+                record.position == Some(sealed.position) && record.seal.as_ref() == Some(&sealed.seal),
+                "the file has position {:?} where position {} is to be dropped, or it has another seal",
+                record.position,
+                sealed.position
+            );
+            count(&mut counts, partitions, sealed);
+        }
+        eprintln!("compared up to position {after} …");
+    }
+    if let Some(record) = records.next().transpose()? {
+        bail!("the file has an entry that would not be dropped (id {}); export the months alone", record.id);
+    }
+    drop(records);
+    let sha256 = file.finish()?;
+    let now = audit_seals::sent(&mut connection).await?.now;
+    let sign = |each: Dropped| Dropped { export_sha256: sha256.clone(), made_at: now, ..each }.signed(key);
+    Ok(counts.into_iter().map(sign).collect())
+}
+
+fn nothing_yet(partition: &Partition) -> Dropped {
+    Dropped {
+        partition_name: partition.name.clone(),
+        entries: 0,
+        first_position: None,
+        last_position: None,
+        seal: None,
+        export_sha256: String::new(),
+        made_at: DateTime::UNIX_EPOCH,
+        key_id: None,
+        signature: None,
+    }
+}
+
+fn count(counts: &mut [Dropped], partitions: &[Partition], sealed: &Sealed) {
+    let found = partitions.iter().zip(counts).find(|(partition, _)| partition.holds(sealed.occurred_at));
+    if let Some((_, count)) = found {
+        count.entries = count.entries.saturating_add(1);
+        count.first_position = count.first_position.or(Some(sealed.position));
+        count.last_position = Some(sealed.position);
+        count.seal = Some(sealed.seal.clone());
+    }
+}
+
+/// All or nothing, with an entry for each partition.
+async fn carry_out(pool: &PgPool, partitions: &[Partition], dropped: &[Dropped]) -> anyhow::Result<()> {
+    let mut transaction = pool.begin().await?;
+    sqlx::query(LOCK_TIMEOUT).execute(&mut *transaction).await?;
+    for (partition, record) in partitions.iter().zip(dropped) {
+        one(&mut transaction, partition, record).await.with_context(|| format!("{} stays", partition.name))?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn one(conn: &mut PgConnection, partition: &Partition, record: &Dropped) -> anyhow::Result<()> {
+    let entries = audit_partitions::detach(conn, partition).await?;
+    ensure!(
+        entries == record.entries,
+        "it has {entries} entries, of which {} are sealed and in the file; wait until the others are sealed, export again",
+        record.entries
+    );
+    audit_partitions::drop(conn, record).await?;
+    let entry = Entry::new(&account::origin(), Event::AuditLogDropped, Outcome::Success);
+    entry.details(json!(record)).record(conn).await?;
+    Ok(())
+}
+
+/// A file whose hash is taken while it is read.
+struct Hashing {
+    file: File,
+    hash: Sha256,
+}
+
+impl Read for &mut Hashing {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.hash.update(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+impl Hashing {
+    /// Of the whole file, what nobody read included.
+    fn finish(mut self) -> std::io::Result<String> {
+        std::io::copy(&mut &mut self, &mut std::io::sink())?;
+        Ok(hex::encode(self.hash.finalize()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_begins_with_its_first_day() {
+        assert_eq!(parse_month("2026-01").unwrap().to_rfc3339(), "2026-01-01T00:00:00+00:00");
+        assert!(parse_month("2026").is_err() && parse_month("2026-01-05").is_err());
+    }
+}

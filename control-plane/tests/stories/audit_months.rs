@@ -1,0 +1,114 @@
+//! Old months go, once they are exported.
+
+use identity::KeyPair;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, PgPool};
+
+use crate::MIGRATIONS;
+use crate::audit_sealing::{seal, write};
+use crate::commands::Cli;
+use crate::world::World;
+
+/// Two months of a year ago, the first ones with a partition, each with some entries; one of the first month was
+/// committed after those of the second.
+async fn history(pool: &PgPool) -> anyhow::Result<()> {
+    for month in ["2025_01", "2025_02"] {
+        let start = format!("{}-01", month.replace('_', "-"));
+        let script = format!(
+            "create table audit_log_{month} (like audit_log including all);
+            alter table audit_log_{month} owner to runner_tokens_owner;
+            alter table audit_log attach partition audit_log_{month}
+                for values from ('{start} 00:00+00') to (('{start}'::timestamp + interval '1 month') at time zone 'UTC');"
+        );
+        sqlx::raw_sql(AssertSqlSafe(script)).execute(pool).await?;
+    }
+    for time in ["2025-01-05", "2025-01-31", "2025-02-01", "2025-01-31 23:59:59", "2025-02-20", "2025-02-21"] {
+        let insert = "insert into audit_log (occurred_at, event, outcome, actor, runner_name)
+            values ($1::text::timestamptz, 'runner.read', 'success', 'system', $1)";
+        sqlx::query(insert).bind(time).execute(pool).await?;
+    }
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn whole_sealed_months_go_after_their_export_and_the_chain_still_holds(pool: PgPool) -> anyhow::Result<()> {
+    history(&pool).await?;
+    let world = World::new(pool.clone()).await?;
+    let mut cli = Cli::new(&world, &pool, "months")?;
+    let pair = KeyPair::generate()?;
+    std::fs::write(cli.directory.join("public.pem"), &pair.public_pem)?;
+    cli.environment.push(("AUDIT_SIGNING_KEY", pair.private_pem.clone()));
+    let export = |until: &'static str, file: &'static str| {
+        ["export-audit-log", "--since", "2020-01-01", "--until", until, "--format", "jsonl", "--output", file]
+    };
+    let refused = async |before: &str, file: &str| -> anyhow::Result<String> {
+        let output = cli.run(&["drop-audit-log", "--before", before, "--export", file]).await?;
+        assert_eq!(output.status.code(), Some(1));
+        Ok(String::from_utf8(output.stderr)?)
+    };
+
+    // Before they are sealed, no file will do.
+    assert!(cli.run(&export("2025-03-01", "unsealed.jsonl")).await?.status.success());
+    assert!(refused("2025-03", "unsealed.jsonl").await?.contains("would not be dropped"));
+    std::fs::write(cli.directory.join("empty.jsonl"), "")?;
+    assert!(refused("2025-03", "empty.jsonl").await?.contains("entries"), "unsealed ones are counted");
+
+    seal(&world).await?;
+    assert!(cli.run(&export("2025-02-01", "january.jsonl")).await?.status.success());
+    assert!(cli.run(&export("2025-03-01", "both.jsonl")).await?.status.success());
+    assert!(refused("2025-03", "january.jsonl").await?.contains("the file has position"));
+    assert!(refused("2025-02", "both.jsonl").await?.contains("the file has position"));
+    let whole = std::fs::read_to_string(cli.directory.join("january.jsonl"))?;
+    std::fs::write(cli.directory.join("changed.jsonl"), whole.replacen("runner.read", "runner.seen", 1))?;
+    assert!(refused("2025-02", "changed.jsonl").await?.contains("does not verify"));
+    let lines: Vec<&str> = whole.lines().collect();
+    std::fs::write(cli.directory.join("short.jsonl"), lines[..2].join("\n"))?;
+    assert!(refused("2025-02", "short.jsonl").await?.contains("ends before position"));
+    assert!(refused("2024-12", "january.jsonl").await?.contains("no month"));
+
+    let january = ["drop-audit-log", "--before", "2025-02", "--export", "january.jsonl", "--output", "json"];
+    let dry = cli.json(&[&january[..], &["--dry-run"]].concat()).await?;
+    assert_eq!((&dry["partitions"][0]["entries"], &dry["dry_run"]), (&json!(3), &json!(true)), "{dry}");
+    let count = "select count(*) from audit_log where occurred_at < '2025-02-01 00:00+00'";
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&pool).await?, 3);
+    let dropped = cli.json(&january).await?;
+    let partition = &dropped["partitions"][0];
+    assert_eq!((&partition["first_position"], &partition["last_position"]), (&json!(1), &json!(4)), "{partition}");
+    assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&pool).await?, 0);
+    let entry: Value =
+        sqlx::query_scalar("select details from audit_log where event = 'audit-log.dropped'").fetch_one(&pool).await?;
+    assert_eq!(&entry, partition);
+
+    seal(&world).await?;
+    let verify = ["verify-audit-log", "--output", "json"];
+    let report = cli.json(&verify).await?;
+    assert_eq!(report["dropped"], json!(3), "{report}");
+
+    // February goes too, and what lies between its entries was dropped before.
+    let february = ["export-audit-log", "--since", "2025-02-01", "--until", "2025-03-01", "--output", "february.json"];
+    assert!(cli.run(&february).await?.status.success());
+    cli.json(&["drop-audit-log", "--before", "2025-03", "--export", "february.json", "--output", "json"]).await?;
+    assert_eq!(cli.json(&verify).await?["dropped"], json!(6));
+    // One more entry that went without a record is found.
+    sqlx::raw_sql("set session_replication_role = replica; delete from audit_log where event = 'audit-log.dropped'")
+        .execute(&pool)
+        .await?;
+    assert_eq!(cli.run(&verify).await?.status.code(), Some(3));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn nobody_but_the_owner_drops_months(pool: PgPool) -> anyhow::Result<()> {
+    history(&pool).await?;
+    let world = World::new(pool.clone()).await?;
+    let mut cli = Cli::new(&world, &pool, "not-owner")?;
+    write(&mut *pool.acquire().await?, "a").await?;
+    let (_, url) = &mut cli.environment[0];
+    url.push(if url.contains('?') { '&' } else { '?' });
+    url.push_str("options=-c%20role%3Drunner_tokens_service");
+    std::fs::write(cli.directory.join("a.jsonl"), "")?;
+    let output = cli.run(&["drop-audit-log", "--before", "2025-02", "--export", "a.jsonl"]).await?;
+    let text = String::from_utf8(output.stderr)?;
+    assert!(!output.status.success() && text.contains("may not drop"), "{text}");
+    Ok(())
+}
