@@ -99,7 +99,7 @@ impl Place {
             Self::Cookie(name) => {
                 let cookies = headers.all("cookie").flat_map(cookies);
                 let values = cookies.filter(|(cookie, _)| *cookie == name.as_bytes()).map(|(_, value)| text(value));
-                values.for_each(|value| show(value.map(|value| Cow::Borrowed(value.trim_matches('"')))));
+                values.for_each(|value| show(value.map(|value| Cow::Borrowed(unquoted(value)))));
             }
         }
     }
@@ -155,8 +155,12 @@ fn parameters(path: &[u8]) -> impl Iterator<Item = Pair<'_>> {
     query.split('&').filter(|raw| !raw.is_empty()).map(|raw| Pair { raw })
 }
 
-/// RFC 6265 section 4.2.1, as bytes: a cookie that is no text must not hide the others. The quotes that some clients
-/// put around a value are no part of it.
+/// The one pair of quotes that may stand around a cookie's value (RFC 6265 section 4.1.1) is no part of it.
+fn unquoted(value: &str) -> &str {
+    value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)
+}
+
+/// RFC 6265 section 4.2.1, as bytes: a cookie that is no text must not hide the others.
 fn cookies(header: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     header.split(|byte| *byte == b';').filter_map(|one| {
         let at = one.iter().position(|byte| *byte == b'=')?;
@@ -269,6 +273,9 @@ mod tests {
         assert_eq!(token(&all, &[("x-jwt", "t")]), Err(Refusal::Missing));
         assert_eq!(token(&all, &[(":path", "/x?a=b&jw%74=%74#f")]), Ok("t".into()));
         assert_eq!(token(&all, &[("cookie", "a=b; session=\"t\"")]), Ok("t".into()));
+        for (odd, found) in [("\"\"t\"\"", "\"t\""), ("\"t", "\"t"), ("t\"", "t\""), ("\"", "\"")] {
+            assert_eq!(token(&all, &[("cookie", &format!("session={odd}"))]), Ok(found.into()), "{odd}");
+        }
         assert_eq!(token(&all, &[(":path", "/x?jwt")]), Err(Refusal::Malformed));
     }
 
