@@ -11,7 +11,7 @@ use crate::MIGRATIONS;
 use crate::admins::{POLICY, admin, policy_file};
 use crate::audit_sealing::{seal, write};
 use crate::commands::Cli;
-use crate::world::World;
+use crate::world::{RATE_LIMIT, World};
 
 #[sqlx::test(migrator = "MIGRATIONS")]
 async fn every_command_leaves_an_entry(pool: PgPool) -> anyhow::Result<()> {
@@ -100,6 +100,19 @@ async fn administrators_follow_the_log_by_its_cursor(pool: PgPool) -> anyhow::Re
     }
     let denied = world.get("alice", "/api/v1/admin/audit-log").await?;
     assert_eq!(denied.status, 403);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn who_asks_too_often_is_recorded_though_not_each_time(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    let mut refused = 0;
+    for _ in 0..RATE_LIMIT + 70 {
+        refused += i64::from(world.get("alice", "/api/v1/runners").await?.status == 429);
+    }
+    let query = "select count(*) from audit_log where event = 'access.denied' and principal_subject = 'alice'";
+    let entries: i64 = sqlx::query_scalar(query).fetch_one(&pool).await?;
+    assert!(refused >= 70 && entries == 60, "{refused} refused, {entries} entries");
     Ok(())
 }
 
