@@ -55,10 +55,10 @@ async fn add_partitions(app: &App) -> Result<(), OperationError> {
 
 /// Seals every entry whose transaction, and all before it, have ended. Tells how many.
 pub async fn seal(app: &App, turn: &Turn) -> Result<u64, OperationError> {
-    let mut sealed = 0_u64;
+    let (mut sealed, mut after) = (0_u64, None);
     loop {
         turn.check()?;
-        let batch = seal_batch(app).await?;
+        let batch = seal_batch(app, &mut after).await?;
         sealed = sealed.saturating_add(u64::try_from(batch).unwrap_or_default());
         if i64::try_from(batch).is_ok_and(|batch| batch < BATCH) {
             return Ok(sealed);
@@ -67,11 +67,11 @@ pub async fn seal(app: &App, turn: &Turn) -> Result<u64, OperationError> {
 }
 
 /// The lock keeps a second sealer off even if this process was frozen in the middle; the request's path never takes it.
-async fn seal_batch(app: &App) -> Result<usize, OperationError> {
+async fn seal_batch(app: &App, after: &mut Option<(i64, i64)>) -> Result<usize, OperationError> {
     let mut transaction = app.pool.begin_with("begin isolation level repeatable read").await?;
     audit_seals::lock(&mut transaction).await?;
     let horizon = audit_seals::horizon(&mut transaction).await?;
-    let records = audit_seals::unsealed(&mut transaction, &horizon, BATCH).await?;
+    let records = audit_seals::unsealed(&mut transaction, &horizon, *after, BATCH).await?;
     let (mut position, mut previous) = match audit_seals::head(&mut transaction).await? {
         Some((position, seal)) => (position, Seal::try_from(seal.as_slice()).map_err(|_| broken())?),
         None => (0, GENESIS),
@@ -94,6 +94,9 @@ async fn seal_batch(app: &App) -> Result<usize, OperationError> {
         audit_seals::set_sealed_below(&mut transaction, sealed_below, horizon.system_identifier).await?;
     }
     transaction.commit().await?;
+    // Before an entry of another cluster, others may still come.
+    let settled = records.last().filter(|last| last.transaction_id < horizon.settled_below);
+    *after = settled.map(|last| (last.transaction_id, last.id));
     Ok(records.len())
 }
 

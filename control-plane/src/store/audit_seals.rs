@@ -46,18 +46,27 @@ pub async fn horizon(conn: &mut PgConnection) -> sqlx::Result<Horizon> {
 ///
 /// A transaction that has not begun here, although its entry is there, has ended in the cluster that the database came
 /// from.
-pub async fn unsealed(conn: &mut PgConnection, horizon: &Horizon, limit: i64) -> sqlx::Result<Vec<Record>> {
-    let from = if horizon.is_first { 0 } else { horizon.sealed_below };
+///
+/// `after` is an entry up to which this round has sealed all, so that a long round looks at each once.
+pub async fn unsealed(
+    conn: &mut PgConnection,
+    horizon: &Horizon,
+    after: Option<(i64, i64)>,
+    limit: i64,
+) -> sqlx::Result<Vec<Record>> {
+    let start = if horizon.is_first { 0 } else { horizon.sealed_below };
+    let (from, id) = after.unwrap_or((start, i64::MIN));
     let foreign_from = if horizon.is_first { horizon.unborn_from } else { i64::MAX };
     select_records!(
         "from audit_log e left join audit_log_seals s on false
-        where e.transaction_id >= $1 and (e.transaction_id < $2 or e.transaction_id >= $3)
+        where (e.transaction_id, e.id) > ($1, $5) and (e.transaction_id < $2 or e.transaction_id >= $3)
             and not exists (select from audit_log_seals t where t.entry_id = e.id)
         order by e.transaction_id, e.id limit $4",
         from,
         horizon.settled_below,
         foreign_from,
-        limit
+        limit,
+        id
     )
     .fetch_all(conn)
     .await
