@@ -129,7 +129,11 @@ pub struct Selection {
 /// The sealed entries of a selection behind a position, in their order, at most so many.
 pub async fn page(pool: &PgPool, selection: &Selection, after: i64, limit: i64) -> sqlx::Result<Vec<Record>> {
     select_records!(
-        "from audit_log_seals s join audit_log e on e.occurred_at = s.occurred_at and e.id = s.entry_id
+        "from audit_log_seals s
+        -- One look-up for each seal (`offset 0` keeps it so), not a join of everything that is cut off at the end.
+        cross join lateral (
+            select * from audit_log where occurred_at = s.occurred_at and id = s.entry_id offset 0
+        ) e
         where s.position > $1
             and ($2::timestamptz is null or s.occurred_at >= $2)
             and ($3::timestamptz is null or s.occurred_at < $3)
