@@ -1,15 +1,13 @@
 //! Public keys of issuers: JWK and JWK sets (RFC 7517, RFC 7518 section 6, RFC 8037 section 2).
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
-use jwt_simple::prelude::{
-    ES256PublicKey, ES384PublicKey, Ed25519PublicKey, PS256PublicKey, PS384PublicKey, PS512PublicKey, RS256PublicKey,
-    RS384PublicKey, RS512PublicKey,
-};
-use p521::pkcs8::EncodePublicKey as _;
+use p521::pkcs8::EncodePublicKey;
 use serde_json::{Map, Value};
 
 use crate::algorithm::Algorithm;
+use crate::signature::rsa::RsaKey;
 use crate::{base64url, json};
 
 /// How much of a key set is read, unless configured otherwise.
@@ -76,25 +74,23 @@ pub(crate) struct Key {
 }
 
 /// A public key bound to one algorithm, so that a key can't be used with another (RFC 8725 section 3.1).
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PublicKey {
-    pub(crate) material: Material,
+    pub(crate) algorithm: Algorithm,
+    /// Shared by all algorithms of the key.
+    pub(crate) material: Rc<Material>,
     /// DER `SubjectPublicKeyInfo`, for hosts that check signatures; made once.
-    pub(crate) spki: Vec<u8>,
+    pub(crate) spki: Rc<[u8]>,
 }
 
+/// A key that was found to be well-formed.
 #[derive(Debug)]
 pub(crate) enum Material {
-    Rs256(RS256PublicKey),
-    Rs384(RS384PublicKey),
-    Rs512(RS512PublicKey),
-    Ps256(PS256PublicKey),
-    Ps384(PS384PublicKey),
-    Ps512(PS512PublicKey),
-    Es256(ES256PublicKey),
-    Es384(ES384PublicKey),
-    Es512(p521::ecdsa::VerifyingKey),
-    EdDsa(Ed25519PublicKey),
+    Rsa(RsaKey),
+    P256(p256::ecdsa::VerifyingKey),
+    P384(p384::ecdsa::VerifyingKey),
+    P521(p521::ecdsa::VerifyingKey),
+    Ed25519(ed25519_dalek::VerifyingKey),
 }
 
 impl KeySet {
@@ -147,94 +143,88 @@ impl KeySet {
             .iter()
             .filter(move |key| key_id.is_none() || key.id.is_none() || key.id.as_deref() == key_id)
             .flat_map(|key| &key.uses)
-            .filter(move |public| public.algorithm() == algorithm)
-    }
-}
-
-impl PublicKey {
-    fn new(material: Material) -> Result<Self, SkippedKey> {
-        let spki = material.spki().ok_or(SkippedKey::Weak)?;
-        Ok(Self { material, spki })
-    }
-
-    pub(crate) fn algorithm(&self) -> Algorithm {
-        match self.material {
-            Material::Rs256(_) => Algorithm::RS256,
-            Material::Rs384(_) => Algorithm::RS384,
-            Material::Rs512(_) => Algorithm::RS512,
-            Material::Ps256(_) => Algorithm::PS256,
-            Material::Ps384(_) => Algorithm::PS384,
-            Material::Ps512(_) => Algorithm::PS512,
-            Material::Es256(_) => Algorithm::ES256,
-            Material::Es384(_) => Algorithm::ES384,
-            Material::Es512(_) => Algorithm::ES512,
-            Material::EdDsa(_) => Algorithm::EdDSA,
-        }
+            .filter(move |public| public.algorithm == algorithm)
     }
 }
 
 impl Material {
-    fn rsa(algorithm: Algorithm, n: &[u8], e: &[u8]) -> Option<Self> {
-        match algorithm {
-            Algorithm::RS256 => RS256PublicKey::from_components(n, e).ok().map(Self::Rs256),
-            Algorithm::RS384 => RS384PublicKey::from_components(n, e).ok().map(Self::Rs384),
-            Algorithm::RS512 => RS512PublicKey::from_components(n, e).ok().map(Self::Rs512),
-            Algorithm::PS256 => PS256PublicKey::from_components(n, e).ok().map(Self::Ps256),
-            Algorithm::PS384 => PS384PublicKey::from_components(n, e).ok().map(Self::Ps384),
-            Algorithm::PS512 => PS512PublicKey::from_components(n, e).ok().map(Self::Ps512),
-            Algorithm::ES256 | Algorithm::ES384 | Algorithm::ES512 | Algorithm::EdDSA => None,
-        }
-    }
-
-    fn spki(&self) -> Option<Vec<u8>> {
+    fn spki(&self) -> Option<Rc<[u8]>> {
         match self {
-            Self::Rs256(key) => key.to_der().ok(),
-            Self::Rs384(key) => key.to_der().ok(),
-            Self::Rs512(key) => key.to_der().ok(),
-            Self::Ps256(key) => key.to_der().ok(),
-            Self::Ps384(key) => key.to_der().ok(),
-            Self::Ps512(key) => key.to_der().ok(),
-            Self::Es256(key) => key.to_der().ok(),
-            Self::Es384(key) => key.to_der().ok(),
-            Self::Es512(key) => key.to_public_key_der().ok().map(|der| der.as_bytes().to_vec()),
-            Self::EdDsa(key) => Some(key.to_der()),
+            Self::Rsa(key) => key.spki().map(Rc::from),
+            Self::P256(key) => der(key),
+            Self::P384(key) => der(key),
+            Self::P521(key) => der(key),
+            Self::Ed25519(key) => der(key),
         }
     }
+}
+
+fn der(key: &impl EncodePublicKey) -> Option<Rc<[u8]>> {
+    key.to_public_key_der().ok().map(|der| Rc::from(der.as_bytes()))
 }
 
 const RSA: [Algorithm; 6] =
     [Algorithm::RS256, Algorithm::RS384, Algorithm::RS512, Algorithm::PS256, Algorithm::PS384, Algorithm::PS512];
 
+/// Reads the members of one kind of key.
+type Read = fn(&Map<String, Value>) -> Result<Material, SkippedKey>;
+
 fn key(jwk: &Map<String, Value>) -> Result<Key, SkippedKey> {
     check_purpose(jwk)?;
     let id = text(jwk, "kid")?.map(str::to_owned);
-    let declared = text(jwk, "alg")?;
     let kind = text(jwk, "kty")?.ok_or(SkippedKey::Malformed)?;
-    let uses = match (kind, text(jwk, "crv")?) {
-        ("RSA", _) => rsa_uses(jwk, declared)?,
-        ("EC", Some("P-256")) => {
-            fits(declared, &["ES256"])?;
-            let key = ES256PublicKey::from_bytes(&point(jwk, 32)?).map_err(|_| SkippedKey::Weak)?;
-            vec![PublicKey::new(Material::Es256(key))?]
-        }
-        ("EC", Some("P-384")) => {
-            fits(declared, &["ES384"])?;
-            let key = ES384PublicKey::from_bytes(&point(jwk, 48)?).map_err(|_| SkippedKey::Weak)?;
-            vec![PublicKey::new(Material::Es384(key))?]
-        }
-        ("EC", Some("P-521")) => {
-            fits(declared, &["ES512"])?;
-            let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(&point(jwk, 66)?).map_err(|_| SkippedKey::Weak)?;
-            vec![PublicKey::new(Material::Es512(key))?]
-        }
-        ("OKP", Some("Ed25519")) => {
-            fits(declared, &["EdDSA", "Ed25519"])?;
-            let key = Ed25519PublicKey::from_bytes(&octets(jwk, "x")?).map_err(|_| SkippedKey::Weak)?;
-            vec![PublicKey::new(Material::EdDsa(key))?]
-        }
+    let (algorithms, read): (&[Algorithm], Read) = match (kind, text(jwk, "crv")?) {
+        ("RSA", _) => (&RSA, rsa),
+        ("EC", Some("P-256")) => (&[Algorithm::ES256], p256),
+        ("EC", Some("P-384")) => (&[Algorithm::ES384], p384),
+        ("EC", Some("P-521")) => (&[Algorithm::ES512], p521),
+        ("OKP", Some("Ed25519")) => (&[Algorithm::EdDSA], ed25519),
         _ => return Err(SkippedKey::Unsupported),
     };
-    Ok(Key { id, uses })
+    let declared = text(jwk, "alg")?;
+    let fits = |algorithm: &&Algorithm| declared.is_none_or(|name| is_named(**algorithm, name));
+    let algorithms: Vec<Algorithm> = algorithms.iter().filter(fits).copied().collect();
+    if algorithms.is_empty() {
+        return Err(SkippedKey::Unsupported);
+    }
+    let material = Rc::new(read(jwk)?);
+    let spki = material.spki().ok_or(SkippedKey::Weak)?;
+    let bound = |algorithm| PublicKey { algorithm, material: Rc::clone(&material), spki: Rc::clone(&spki) };
+    Ok(Key { id, uses: algorithms.into_iter().map(bound).collect() })
+}
+
+/// RFC 9864 section 2.2 names the one curve of RFC 8037's `EdDSA` that there is here.
+fn is_named(algorithm: Algorithm, name: &str) -> bool {
+    name == algorithm.name() || algorithm == Algorithm::EdDSA && name == "Ed25519"
+}
+
+fn rsa(jwk: &Map<String, Value>) -> Result<Material, SkippedKey> {
+    let (n, e) = (octets(jwk, "n")?, octets(jwk, "e")?);
+    RsaKey::new(&n, &e).map(Material::Rsa).ok_or(SkippedKey::Weak)
+}
+
+fn p256(jwk: &Map<String, Value>) -> Result<Material, SkippedKey> {
+    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point(jwk, 32)?);
+    key.map(Material::P256).map_err(|_| SkippedKey::Weak)
+}
+
+fn p384(jwk: &Map<String, Value>) -> Result<Material, SkippedKey> {
+    let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(&point(jwk, 48)?);
+    key.map(Material::P384).map_err(|_| SkippedKey::Weak)
+}
+
+fn p521(jwk: &Map<String, Value>) -> Result<Material, SkippedKey> {
+    let key = p521::ecdsa::VerifyingKey::from_sec1_bytes(&point(jwk, 66)?);
+    key.map(Material::P521).map_err(|_| SkippedKey::Weak)
+}
+
+/// A point in its only spelling (RFC 8032 section 5.1.3) and not of small order, for which signatures that hold for any
+/// text exist.
+fn ed25519(jwk: &Map<String, Value>) -> Result<Material, SkippedKey> {
+    let octets = octets(jwk, "x")?;
+    let key = ed25519_dalek::VerifyingKey::try_from(octets.as_slice()).map_err(|_| SkippedKey::Weak)?;
+    let canonical = key.to_edwards().compress().as_bytes() == octets.as_slice();
+    if canonical && !key.is_weak() { Ok(Material::Ed25519(key)) } else { Err(SkippedKey::Weak) }
 }
 
 /// RFC 7517 sections 4.2 and 4.3: a key that says what it is for is used for nothing else.
@@ -251,19 +241,6 @@ fn check_purpose(jwk: &Map<String, Value>) -> Result<(), SkippedKey> {
         Some(Value::Array(_)) => Err(SkippedKey::Purpose),
         Some(_) => Err(SkippedKey::Malformed),
     }
-}
-
-fn rsa_uses(jwk: &Map<String, Value>, declared: Option<&str>) -> Result<Vec<PublicKey>, SkippedKey> {
-    let (n, e) = (octets(jwk, "n")?, octets(jwk, "e")?);
-    RSA.into_iter()
-        .filter(|algorithm| declared.is_none_or(|name| name == algorithm.name()))
-        .map(|algorithm| PublicKey::new(Material::rsa(algorithm, &n, &e).ok_or(SkippedKey::Weak)?))
-        .collect::<Result<Vec<_>, _>>()
-        .and_then(|uses| if uses.is_empty() { Err(SkippedKey::Unsupported) } else { Ok(uses) })
-}
-
-fn fits(declared: Option<&str>, names: &[&str]) -> Result<(), SkippedKey> {
-    if declared.is_none_or(|name| names.contains(&name)) { Ok(()) } else { Err(SkippedKey::Unsupported) }
 }
 
 /// An uncompressed point (SEC 1 section 2.3.3) from coordinates of exactly the field's length

@@ -77,7 +77,7 @@ impl Host {
 
 impl Backend for Host {
     fn holds(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> bool {
-        let algorithm = key.algorithm();
+        let algorithm = key.algorithm;
         if !self.usable.contains(&algorithm) {
             return PureRust.holds(key, message, signature);
         }
