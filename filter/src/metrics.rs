@@ -1,24 +1,32 @@
 //! Counters and gauges of the host. Their number is fixed; their names hold nothing of a request, and of the
-//! configuration the one part that is meant for it. A host without
-//! metrics loses them and nothing else.
+//! configuration the one part that is meant for it. A host without metrics loses them and nothing else.
+
+use std::cell::Cell;
 
 use authn::{KeySource, Refusal};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::MetricType;
 
-/// What the filter counts.
+/// What the filter counts. Counts are told to the host with the timer: a host call a request would cost more than many
+/// a decision.
 pub(crate) struct Metrics {
-    allowed: Option<u32>,
-    public: Option<u32>,
-    waited: Option<u32>,
-    denied: Vec<(Refusal, Option<u32>)>,
-    shadow_denied: Option<u32>,
-    cache_hits: Option<u32>,
-    cache_misses: Option<u32>,
-    fetches: Option<u32>,
-    failed_fetches: Option<u32>,
+    allowed: Counter,
+    public: Counter,
+    waited: Counter,
+    denied: Vec<(Refusal, Counter)>,
+    shadow_denied: Counter,
+    cache_hits: Counter,
+    cache_misses: Counter,
+    fetches: Counter,
+    failed_fetches: Counter,
     skipped_keys: Option<u32>,
     key_age: Option<u32>,
+}
+
+/// A counter of the host, and what it was not told yet.
+struct Counter {
+    metric: Option<u32>,
+    untold: Cell<i64>,
 }
 
 impl Metrics {
@@ -27,7 +35,7 @@ impl Metrics {
         let dot = if prefix.is_empty() { "" } else { "." };
         let define =
             |kind, name: &str| hostcalls::define_metric(kind, &format!("oidc_filter.{prefix}{dot}{name}")).ok();
-        let counter = |name: &str| define(MetricType::Counter, name);
+        let counter = |name: &str| Counter { metric: define(MetricType::Counter, name), untold: Cell::new(0) };
         let gauge = |name: &str| define(MetricType::Gauge, name);
         let denied = |refusal: Refusal| (refusal, counter(&format!("denied.{}", refusal.code())));
         Self {
@@ -46,32 +54,42 @@ impl Metrics {
     }
 
     pub(crate) fn allowed(&self) {
-        count(self.allowed, 1);
+        self.allowed.add(1);
     }
 
     pub(crate) fn public(&self) {
-        count(self.public, 1);
+        self.public.add(1);
     }
 
     pub(crate) fn waited(&self) {
-        count(self.waited, 1);
+        self.waited.add(1);
     }
 
     pub(crate) fn denied(&self, refusal: Refusal, shadow: bool) {
         if shadow {
-            count(self.shadow_denied, 1);
+            self.shadow_denied.add(1);
         }
-        count(self.denied.iter().find(|(one, _)| *one == refusal).and_then(|(_, metric)| *metric), 1);
+        if let Some((_, counter)) = self.denied.iter().find(|(one, _)| *one == refusal) {
+            counter.add(1);
+        }
     }
 
     pub(crate) fn fetched(&self, ok: bool) {
-        count(if ok { self.fetches } else { self.failed_fetches }, 1);
+        if ok { &self.fetches } else { &self.failed_fetches }.add(1);
     }
 
     /// Takes over what was remembered and what not since the last call.
     pub(crate) fn looked_up(&self, (hits, misses): (i64, i64)) {
-        count(self.cache_hits, hits);
-        count(self.cache_misses, misses);
+        self.cache_hits.add(hits);
+        self.cache_misses.add(misses);
+    }
+
+    /// Tells the host what was counted since the last call.
+    pub(crate) fn tell(&self) {
+        let outcomes = [&self.allowed, &self.public, &self.waited, &self.shadow_denied];
+        let work = [&self.cache_hits, &self.cache_misses, &self.fetches, &self.failed_fetches];
+        let denied = self.denied.iter().map(|(_, counter)| counter);
+        outcomes.into_iter().chain(work).chain(denied).for_each(Counter::tell);
     }
 
     /// The state of all keys: entries passed over, and the age of the oldest set.
@@ -83,12 +101,16 @@ impl Metrics {
     }
 }
 
-fn count(metric: Option<u32>, by: i64) {
-    if let Some(metric) = metric
-        && by > 0
-    {
-        // A count that is lost must not fail a request.
-        let _ = hostcalls::increment_metric(metric, by);
+impl Counter {
+    fn add(&self, count: i64) {
+        self.untold.set(self.untold.get().saturating_add(count));
+    }
+
+    fn tell(&self) {
+        if let (Some(metric), count @ 1..) = (self.metric, self.untold.take()) {
+            // A count that is lost must not fail a request.
+            let _ = hostcalls::increment_metric(metric, count);
+        }
     }
 }
 

@@ -91,6 +91,7 @@ impl State {
         let now = host::millis(host::now());
         self.metrics.looked_up(self.worker.memory.take_counts());
         self.metrics.keys(&self.worker.sources, now);
+        self.metrics.tell();
         let due =
             |waiting: &Waiting| now >= waiting.until || round.settled.iter().any(|one| waiting.providers.contains(one));
         (self.take(due), round.following)

@@ -102,6 +102,8 @@ async fn what_envoy_prints_of_jwt_authn_may_be_pasted_and_means_the_same() -> an
         assert_eq!(told(&answers[1]), told(&answers[0]), "{target}");
         assert_eq!(answers[1].arrived("x-dotted"), ["pod-7"], "{target}: {}", answers[1].body);
     }
+    // Counts are told to Envoy every 250 ms.
+    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
     let allowed = edge.stats("oidc_filter.*allowed").await?;
     assert_eq!(allowed.trim(), "wasmcustom.oidc_filter.api.allowed: 3");
     Ok(())

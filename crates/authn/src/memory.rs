@@ -1,5 +1,5 @@
 //! What a worker remembers of the tokens that it verified. Only verified ones enter, so filling it up takes valid
-//! tokens; each is found by its whole text, so no two are taken for one another.
+//! tokens; each is compared whole, so no two are taken for one another.
 
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -14,15 +14,32 @@ use crate::refusal::Refusal;
 
 /// The verified tokens of one worker: as many as all providers together may have, the least recently used going first.
 pub struct Memory {
-    tokens: Option<LruCache<Box<str>, Entry>>,
+    tokens: Option<LruCache<Tail, Entry>>,
     hits: i64,
     misses: i64,
 }
 
 struct Entry {
+    token: Box<str>,
     known: Rc<Known>,
     /// The provider's keys as of the verification.
     epoch: u64,
+}
+
+/// Where a token is looked for: its last bytes. They are of the signature, which nobody but the issuer can choose, so
+/// they tell verified tokens apart as well as a hash of all would, at once. Of two that agree the newer one is kept.
+type Tail = [u8; 24];
+
+fn tail(token: &str) -> Option<Tail> {
+    token.as_bytes().last_chunk().copied()
+}
+
+/// Whether two texts are equal, word by word: `memcmp` goes byte by byte in wasm.
+fn same(one: &str, other: &str) -> bool {
+    let (words, rest) = one.as_bytes().as_chunks::<8>();
+    let (other_words, other_rest) = other.as_bytes().as_chunks::<8>();
+    let equal = |(one, other): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*one) == u64::from_ne_bytes(*other);
+    one.len() == other.len() && words.iter().zip(other_words).all(equal) && rest == other_rest
 }
 
 /// What is kept of a verified token: enough to judge it again and to say again who called. The claims themselves stand
@@ -70,8 +87,9 @@ impl Memory {
     /// What is known of the token, if it was verified with the keys that its provider has now.
     pub(crate) fn recall(&mut self, token: &str, sources: &[KeySource]) -> Option<Rc<Known>> {
         let tokens = self.tokens.as_mut()?;
-        let known = tokens
-            .get(token)
+        let known = tail(token)
+            .and_then(|tail| tokens.get(&tail))
+            .filter(|entry| same(&entry.token, token))
             .filter(|entry| sources.get(entry.known.provider).is_some_and(|source| source.epoch() == entry.epoch));
         let counter = if known.is_some() { &mut self.hits } else { &mut self.misses };
         *counter = counter.saturating_add(1);
@@ -79,13 +97,15 @@ impl Memory {
     }
 
     pub(crate) fn remember(&mut self, token: &str, epoch: u64, known: &Rc<Known>) {
-        if let Some(tokens) = &mut self.tokens {
-            tokens.put(token.into(), Entry { known: Rc::clone(known), epoch });
+        if let (Some(tokens), Some(tail)) = (&mut self.tokens, tail(token)) {
+            tokens.put(tail, Entry { token: token.into(), known: Rc::clone(known), epoch });
         }
     }
 
     pub(crate) fn forget(&mut self, token: &str) {
-        self.tokens.as_mut().and_then(|tokens| tokens.pop(token));
+        if let (Some(tokens), Some(tail)) = (&mut self.tokens, tail(token)) {
+            tokens.pop(&tail);
+        }
     }
 
     /// How many look-ups found a token and how many did not, since the last call.
