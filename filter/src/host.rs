@@ -61,8 +61,8 @@ pub(crate) fn verify_signature(request: &[u8]) -> Option<Vec<u8>> {
     hostcalls::call_foreign_function(VERIFY_SIGNATURE, Some(request)).ok().map(Option::unwrap_or_default)
 }
 
-pub(crate) fn send(answer: &Answer) {
-    let sent = hostcalls::send_http_response(answer.status, answer.headers.clone(), Some(answer.body.as_bytes()));
+pub(crate) fn send(answer: Answer) {
+    let sent = hostcalls::send_http_response(answer.status, answer.headers, Some(answer.body.as_bytes()));
     if sent.is_err() {
         // Without an answer the request stays paused and runs into the host's time-out: denied all the same.
         log(LogLevel::Error, "could not send an answer");

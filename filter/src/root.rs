@@ -55,7 +55,7 @@ impl Root {
             };
             host::log(LogLevel::Debug, &format!("oidc filter: refused: {}", refusal.code()));
             let request_id = headers.as_ref().and_then(|headers| headers.first("x-request-id"));
-            host::send(&state.gate.answer(refusal, request_id));
+            host::send(state.gate.answer(refusal, request_id));
         }
         if host::act_on(self.id).is_err() {
             host::log(LogLevel::Error, "oidc filter: could not return to the root context");

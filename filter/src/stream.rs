@@ -61,7 +61,7 @@ impl HttpContext for Stream {
         };
         handled.unwrap_or_else(|(refusal, answer)| {
             host::log(LogLevel::Debug, &format!("oidc filter: refused: {}", refusal.code()));
-            host::send(&answer);
+            host::send(answer);
             Action::Pause
         })
     }

@@ -1,7 +1,7 @@
 //! What a refused caller is told: a status, `WWW-Authenticate` (RFC 6750 section 3) and a problem document
 //! (RFC 9457). Never a library's words and never any part of the token.
 
-use serde_json::json;
+use serde::Serialize;
 
 use crate::refusal::Refusal;
 
@@ -14,6 +14,18 @@ pub struct Answer {
     pub headers: Vec<(&'static str, &'static str)>,
     /// The problem document.
     pub body: String,
+}
+
+/// RFC 9457 section 3.1.
+#[derive(Serialize)]
+struct Document<'p> {
+    #[serde(rename = "type")]
+    kind: &'p str,
+    title: &'p str,
+    status: u32,
+    detail: &'p str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'p str>,
 }
 
 struct Problem {
@@ -36,16 +48,11 @@ impl Answer {
         if problem.status == 503 {
             headers.push(("retry-after", "5"));
         }
-        let mut body = json!({
-            "type": format!("/problems/{}", problem.kind),
-            "title": problem.title,
-            "status": problem.status,
-            "detail": problem.detail,
-        });
-        if let (Some(id), Some(members)) = (request_id.and_then(safe_id), body.as_object_mut()) {
-            members.insert("request_id".into(), id.into());
-        }
-        Self { status: problem.status, headers, body: body.to_string() }
+        let Problem { status, kind, title, detail, .. } = problem;
+        let document = Document { kind, title, status, detail, request_id: request_id.and_then(safe_id) };
+        // Texts and a number: nothing that JSON could not say.
+        let body = serde_json::to_string(&document).unwrap_or_default();
+        Self { status, headers, body }
     }
 }
 
@@ -73,35 +80,35 @@ fn problem(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Missing => Problem {
             status: 401,
-            kind: "token-missing",
+            kind: "/problems/token-missing",
             title: "A token is required",
             detail: "Send the header `Authorization: Bearer TOKEN` with an access token of an accepted issuer.",
             challenge: Some(CHALLENGE),
         },
         Refusal::Ambiguous => Problem {
             status: 400,
-            kind: "token-ambiguous",
+            kind: "/problems/token-ambiguous",
             title: "More than one token",
             detail: "Send exactly one token in exactly one `Authorization` header.",
             challenge: Some(r#"Bearer realm="edge", error="invalid_request""#),
         },
         Refusal::Scope | Refusal::Claim => Problem {
             status: 403,
-            kind: "insufficient-scope",
+            kind: "/problems/insufficient-scope",
             title: "The token is not in scope",
             detail: "Ask the issuer for a token with the scopes and claims that this path requires.",
             challenge: Some(r#"Bearer realm="edge", error="insufficient_scope""#),
         },
         Refusal::NoRule => Problem {
             status: 403,
-            kind: "path-not-allowed",
+            kind: "/problems/path-not-allowed",
             title: "No rule allows this path",
             detail: "The gateway serves no such path. Check the URL, without dot segments and encoded slashes.",
             challenge: None,
         },
         Refusal::NoKeys => Problem {
             status: 503,
-            kind: "keys-unavailable",
+            kind: "/problems/keys-unavailable",
             title: "The issuer's keys are not available",
             detail: "Tokens can't be checked right now. Try again in a few seconds.",
             challenge: None,
@@ -117,13 +124,19 @@ fn problem(refusal: Refusal) -> Problem {
 }
 
 fn invalid(detail: &'static str) -> Problem {
-    Problem { status: 401, kind: "invalid-token", title: "The token is not valid", detail, challenge: INVALID_TOKEN }
+    Problem {
+        status: 401,
+        kind: "/problems/invalid-token",
+        title: "The token is not valid",
+        detail,
+        challenge: INVALID_TOKEN,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
+    use serde_json::{Value, json};
 
     fn header(answer: &Answer, name: &str) -> Option<&'static str> {
         answer.headers.iter().find(|(header, _)| *header == name).map(|(_, value)| *value)

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: formatting, dependencies, lints, offline queries, and every test there is.
 
+mod counts;
 mod fuzz;
 mod postgres;
 mod queries;
@@ -55,6 +56,8 @@ enum Part {
     Wasm,
     /// A short run of each fuzz target
     Fuzz,
+    /// The instructions that a request costs the filter's own part, by valgrind
+    Counts,
 }
 
 /// How a part went.
@@ -96,6 +99,7 @@ fn perform(workspace: &Workspace, part: Part, arguments: &[String], tally: &mut 
         Part::Tests => tests(workspace, arguments, tally),
         Part::Wasm => wasm::tests(workspace, tally),
         Part::Fuzz => fuzz::fuzz(workspace),
+        Part::Counts => counts::check(workspace),
     };
     Report { name, took: started.elapsed(), outcome }
 }
