@@ -102,11 +102,7 @@ async fn what_envoy_prints_of_jwt_authn_may_be_pasted_and_means_the_same() -> an
         assert_eq!(told(&answers[1]), told(&answers[0]), "{target}");
         assert_eq!(answers[1].arrived("x-dotted"), ["pod-7"], "{target}: {}", answers[1].body);
     }
-    // Counts are told to Envoy every 250 ms.
-    tokio::time::sleep(std::time::Duration::from_millis(600)).await;
-    let allowed = edge.stats("oidc_filter.*allowed").await?;
-    assert_eq!(allowed.trim(), "wasmcustom.oidc_filter.api.allowed: 3");
-    Ok(())
+    edge.until_stats("oidc_filter.*allowed", "wasmcustom.oidc_filter.api.allowed: 3").await
 }
 
 /// The way from jwt_authn to this filter that docs/filter.md describes, step by step.
@@ -154,9 +150,7 @@ async fn in_front_of_jwt_authn_it_first_counts_and_then_decides() -> anyhow::Res
             }
         }
     }
-    let counted = edge.stats("oidc_filter.shadow_denied").await?;
-    assert_eq!(counted.trim(), "wasmcustom.oidc_filter.shadow_denied: 2");
-    Ok(())
+    edge.until_stats("oidc_filter.shadow_denied", "wasmcustom.oidc_filter.shadow_denied: 2").await
 }
 
 /// Whatever the client said: its own header is removed before the route is chosen anew.

@@ -3,8 +3,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::envoy::{Envoy, EnvoyOptions, Issuer};
@@ -80,6 +81,19 @@ impl Edge {
     /// Statistics whose names match, as `name: value` lines.
     pub async fn stats(&self, names: &str) -> anyhow::Result<String> {
         self.admin(&format!("/stats?filter={names}")).await
+    }
+
+    /// Looks until these statistics say so: the filter tells Envoy its counts a few times a second, not at once.
+    pub async fn until_stats(&self, names: &str, expected: &str) -> anyhow::Result<()> {
+        let mut found = String::new();
+        for _ in 0..500 {
+            found = self.stats(names).await?;
+            if found.trim() == expected {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        bail!("{names}: {found} instead of {expected}")
     }
 
     /// All of its configuration, as it prints it.
