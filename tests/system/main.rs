@@ -11,6 +11,7 @@ mod journey;
 mod keys;
 mod lifecycle;
 mod listing;
+mod policy;
 mod refused;
 mod replicas;
 mod shutdown;
