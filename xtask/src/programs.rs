@@ -25,6 +25,13 @@ pub(crate) fn build(workspace: &Workspace, other: &str) -> Result<()> {
     step(&format!("cargo build of {CONTROL_PLANE} and {other}"), || run(command.env("SQLX_OFFLINE", "true")))
 }
 
+/// Builds one of the testkit's programs that needs no control plane.
+pub(crate) fn build_alone(workspace: &Workspace, program: &str) -> Result<()> {
+    let mut command = cargo(workspace);
+    command.args(["build", "--package", "testkit", "--bin", program]);
+    step(&format!("cargo build of {program}"), || run(&mut command))
+}
+
 /// Where Cargo leaves a program.
 pub(crate) fn path(workspace: &Workspace, program: &str) -> PathBuf {
     workspace.target.join("debug").join(program)

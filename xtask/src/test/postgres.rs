@@ -1,6 +1,7 @@
 //! One server for all tests; each makes databases of its own in it.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -20,9 +21,22 @@ pub(super) struct PrivatePostgres {
 impl PrivatePostgres {
     /// Starts the testkit's `private-postgres`, which knows how.
     pub(super) fn start(workspace: &Workspace, tools: &Tools) -> Result<Self> {
+        Self::start_with(workspace, tools, None)
+    }
+
+    /// Starts one whose first database has today's tables.
+    pub(super) fn with_tables(workspace: &Workspace, tools: &Tools) -> Result<Self> {
+        Self::start_with(workspace, tools, Some(&workspace.root.join("migrations")))
+    }
+
+    fn start_with(workspace: &Workspace, tools: &Tools, migrations: Option<&Path>) -> Result<Self> {
         step("starting Postgres", || {
             let mut command = program(programs::path(workspace, programs::PRIVATE_POSTGRES));
-            command.envs(programs::environment(workspace, tools)).stdin(Stdio::piped()).stdout(Stdio::piped());
+            command
+                .args(migrations)
+                .envs(programs::environment(workspace, tools))
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped());
             let mut child = command.spawn().context("could not start private-postgres")?;
             let output = child.stdout.take().context("private-postgres has no standard output")?;
             let mut url = String::new();

@@ -9,7 +9,7 @@ use std::process;
 use anyhow::{Context as _, Result, bail};
 
 use super::postgres::PrivatePostgres;
-use crate::command::{cargo, output, program, run};
+use crate::command::{cargo, run};
 use crate::programs;
 use crate::progress::step;
 use crate::tools::Tools;
@@ -46,11 +46,9 @@ pub(crate) fn update(workspace: &Workspace) -> Result<()> {
 /// Compiles the control plane against a database with today's tables.
 fn generate(workspace: &Workspace) -> Result<BTreeMap<String, Vec<u8>>> {
     let tools = Tools::get(workspace)?;
-    programs::build(workspace, programs::PRIVATE_POSTGRES)?;
-    let postgres = PrivatePostgres::start(workspace, &tools)?;
-    let mut init = program(programs::path(workspace, programs::CONTROL_PLANE));
-    init.arg("init-db").env("DATABASE_URL", postgres.url());
-    output(&mut init).context("runner-tokens init-db failed")?;
+    // The control plane itself can't be built before its changed queries are written down.
+    programs::build_alone(workspace, programs::PRIVATE_POSTGRES)?;
+    let postgres = PrivatePostgres::with_tables(workspace, &tools)?;
     let directory = workspace.target.join(format!("sqlx-{}", process::id()));
     fs::create_dir_all(&directory)?;
     let outcome = step("checking the queries against a database", || {
