@@ -12,6 +12,7 @@ mod keys;
 mod lifecycle;
 mod listing;
 mod policy;
+mod production;
 mod refused;
 mod replicas;
 mod shutdown;

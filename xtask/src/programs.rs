@@ -12,17 +12,19 @@ use crate::{filter, tools};
 
 /// The control plane.
 pub(crate) const CONTROL_PLANE: &str = "runner-tokens";
+/// What starts Envoy.
+const EDGE: &str = "edge";
 /// The whole system with a round trip through it.
 pub(crate) const DEMO: &str = "demo";
 /// A Postgres for as long as somebody wants it.
 pub(crate) const PRIVATE_POSTGRES: &str = "private-postgres";
 
-/// Builds one of the testkit's programs together with the control plane.
+/// Builds one of the testkit's programs together with the control plane and the edge's program.
 pub(crate) fn build(workspace: &Workspace, other: &str) -> Result<()> {
     let mut command = cargo(workspace);
     command.args(["build", "--package", "control-plane", "--bin", CONTROL_PLANE]);
-    command.args(["--package", "testkit", "--bin", other]);
-    step(&format!("cargo build of {CONTROL_PLANE} and {other}"), || run(command.env("SQLX_OFFLINE", "true")))
+    command.args(["--package", "edge", "--bin", EDGE, "--package", "testkit", "--bin", other]);
+    step(&format!("cargo build of {CONTROL_PLANE}, {EDGE} and {other}"), || run(command.env("SQLX_OFFLINE", "true")))
 }
 
 /// Builds one of the testkit's programs that needs no control plane.
@@ -41,6 +43,7 @@ pub(crate) fn path(workspace: &Workspace, program: &str) -> PathBuf {
 pub(crate) fn environment(workspace: &Workspace, tools: &tools::Tools) -> Vec<(&'static str, OsString)> {
     let mut variables = vec![
         ("FILTER_WASM", workspace.root.join(filter::FILTER.path).into()),
+        ("EDGE_BIN", path(workspace, EDGE).into()),
         ("RUNNER_TOKENS_BIN", path(workspace, CONTROL_PLANE).into()),
         ("CARGO_TARGET_DIR", workspace.target.clone().into()),
     ];

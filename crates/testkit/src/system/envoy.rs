@@ -1,20 +1,17 @@
 //! Envoy with the filter.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
 
+use super::control_plane::Environment;
 use super::process::{Process, Program};
 use super::scope::Scope;
-use super::template::render;
 
-/// The configuration that is shipped.
-pub const TEMPLATE: &str = include_str!("../../../../envoy/envoy.yaml");
 /// Compiling the module takes a second or two; a machine under load needs more.
 const START: Duration = Duration::from_mins(1);
 /// Where systems keep the certificates that they trust; the demo's issuer speaks plain HTTP, but Envoy wants the file.
@@ -42,7 +39,7 @@ pub struct EnvoyOptions {
     pub binary: PathBuf,
     /// The filter's module.
     pub filter: PathBuf,
-    /// The configuration with its places; [`TEMPLATE`] is the shipped one.
+    /// The configuration with its places; [`TEMPLATE`](super::TEMPLATE) is the shipped one.
     pub template: String,
     /// Who is believed.
     pub issuer: Issuer,
@@ -65,14 +62,25 @@ impl Envoy {
     /// Starts it on free ports and waits until it is ready.
     pub async fn start(options: &EnvoyOptions, scope: &Arc<Scope>) -> anyhow::Result<Self> {
         let config = scope.directory().join("envoy.yaml");
-        let address = scope.directory().join("envoy-admin-address");
-        fs::write(&config, render(&options.template, &values(options)?)?)?;
-        let mut process = Program::new("envoy", &options.binary)
+        fs::write(&config, edge::configuration(&options.template, &|name| variable(options, name))?)?;
+        let program = Program::new("envoy", &options.binary)
             .args(["--disable-hot-restart", "--log-level", "warn", "--concurrency", &options.concurrency.to_string()])
             .arg_path("--config-path", &config)
-            .arg_path("--admin-address-path", &address)
-            .envs([("IDENTITY_SIGNING_KEY", &options.signing_key)])
-            .start(scope)?;
+            .envs([("IDENTITY_SIGNING_KEY", &options.signing_key)]);
+        Self::ready(program, scope).await
+    }
+
+    /// Starts it as a container does: by the program `edge`, configured by these environment variables alone.
+    /// `EDGE_PORT=0` and `ADMIN_PORT=0` let it take free ports.
+    pub async fn launch(edge: &Path, environment: &Environment, scope: &Arc<Scope>) -> anyhow::Result<Self> {
+        let variables = environment.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let program = Program::new("edge", edge).args(["run", "--", "--log-level", "warn", "--concurrency", "1"]);
+        Self::ready(program.envs(variables), scope).await
+    }
+
+    async fn ready(program: Program, scope: &Arc<Scope>) -> anyhow::Result<Self> {
+        let address = scope.directory().join(format!("{}-admin-address", program.name()));
+        let mut process = program.arg_path("--admin-address-path", &address).start(scope)?;
         let admin = process
             .until("its admin port", START, async |_| fs::read_to_string(&address).ok().filter(|text| !text.is_empty()))
             .await?;
@@ -112,26 +120,20 @@ async fn edge_url(client: &reqwest::Client, admin_url: &str) -> anyhow::Result<S
     Ok(format!("http://127.0.0.1:{port}"))
 }
 
-/// A value for every place in `envoy/envoy.yaml`.
-fn values(options: &EnvoyOptions) -> anyhow::Result<BTreeMap<&'static str, String>> {
-    let jwks: http::Uri = options.issuer.jwks_url.parse().context("the JWKS URL is not one")?;
-    let secure = jwks.scheme_str() == Some("https");
-    let (host, port) = (jwks.host().context("the JWKS URL has no host")?, jwks.port_u16());
-    let certificates = CERTIFICATES.into_iter().find(|path| fs::exists(path).unwrap_or(false));
-    Ok(BTreeMap::from([
-        ("ADMIN_HOST", "127.0.0.1".to_owned()),
-        ("ADMIN_PORT", "0".to_owned()),
-        ("EDGE_HOST", "127.0.0.1".to_owned()),
-        ("EDGE_PORT", "0".to_owned()),
-        ("FILTER_PATH", options.filter.display().to_string()),
-        ("OIDC_ISSUER", options.issuer.issuer.clone()),
-        ("OIDC_AUDIENCE", options.issuer.audience.clone()),
-        ("OIDC_JWKS_URL", options.issuer.jwks_url.clone()),
-        ("OIDC_JWKS_HOST", host.to_owned()),
-        ("OIDC_JWKS_PORT", port.unwrap_or(if secure { 443 } else { 80 }).to_string()),
-        ("OIDC_JWKS_CLUSTER", if secure { "jwks_https" } else { "jwks_http" }.to_owned()),
-        ("CONTROL_PLANE_HOST", options.control_plane.0.clone()),
-        ("CONTROL_PLANE_PORT", options.control_plane.1.to_string()),
-        ("CA_CERTIFICATES", certificates.context("no file with trusted certificates found")?.to_owned()),
-    ]))
+/// The value of a variable that the configuration is filled in from.
+fn variable(options: &EnvoyOptions, name: &str) -> Option<String> {
+    let certificates = || CERTIFICATES.into_iter().find(|path| fs::exists(path).unwrap_or(false)).map(str::to_owned);
+    let value = match name {
+        "ADMIN_HOST" | "EDGE_HOST" => "127.0.0.1".to_owned(),
+        "ADMIN_PORT" | "EDGE_PORT" => "0".to_owned(),
+        "FILTER_PATH" => options.filter.display().to_string(),
+        "OIDC_ISSUER" => options.issuer.issuer.clone(),
+        "OIDC_AUDIENCE" => options.issuer.audience.clone(),
+        "OIDC_JWKS_URL" => options.issuer.jwks_url.clone(),
+        "CONTROL_PLANE_HOST" => options.control_plane.0.clone(),
+        "CONTROL_PLANE_PORT" => options.control_plane.1.to_string(),
+        "CA_CERTIFICATES" => return certificates(),
+        _ => return None,
+    };
+    Some(value)
 }

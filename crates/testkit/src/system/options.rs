@@ -1,6 +1,6 @@
 //! What a system is made of.
 
-use super::envoy::{Issuer, TEMPLATE};
+use super::envoy::Issuer;
 use crate::github::GithubConfig;
 use crate::issuer::{Client, IssuerConfig};
 
@@ -47,7 +47,7 @@ impl Default for SystemOptions {
             replicas: 1,
             own_postgres: false,
             control_plane: Vec::new(),
-            envoy_template: TEMPLATE.to_owned(),
+            envoy_template: edge::TEMPLATE.to_owned(),
             envoy_concurrency: 1,
             wait_for_keys: true,
         }

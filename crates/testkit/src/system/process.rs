@@ -40,6 +40,11 @@ impl Program {
         Self { name: name.to_owned(), command, signal: Signal::TERM }
     }
 
+    /// That of its log file.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn args(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.command.args(arguments);
         self

@@ -16,6 +16,8 @@ pub struct Tools {
     pub filter: PathBuf,
     /// The control plane's binary (`RUNNER_TOKENS_BIN`).
     pub control_plane: PathBuf,
+    /// The edge's program (`EDGE_BIN`).
+    pub edge: PathBuf,
 }
 
 impl Tools {
@@ -26,6 +28,7 @@ impl Tools {
             postgres: path("PG_BIN")?,
             filter: path("FILTER_WASM")?,
             control_plane: path("RUNNER_TOKENS_BIN")?,
+            edge: path("EDGE_BIN")?,
         })
     }
 }
