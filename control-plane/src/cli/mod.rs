@@ -3,6 +3,7 @@
 mod account;
 mod drop;
 mod export;
+mod health;
 mod keygen;
 mod logging;
 mod policy;
@@ -49,6 +50,10 @@ enum Command {
     /// Serve the API, and keep the records and GitHub in step
     #[command(after_help = "Example:\n  SERVICE_PORT=8000 runner-tokens serve")]
     Serve,
+    /// Ask the service of this machine whether it is ready
+    #[command(after_help = "For containers' health checks: exit code 0 if it is, 1 if not.\n\n\
+        Example:\n  runner-tokens health && echo ready")]
+    Health,
     /// Bring the database up to date; safe to repeat
     #[command(after_help = "Example:\n  DATABASE_URL=postgres://app:secret@db/runners runner-tokens init-db")]
     InitDb,
@@ -132,6 +137,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     logging::start()?;
     match cli.command {
         Command::Serve => serve::serve().await,
+        Command::Health => health::health(&environment).await,
         Command::InitDb => init_db().await,
         Command::ListRunners(arguments) => runners::list(arguments).await,
         Command::CleanupStaleRunners(arguments) => runners::cleanup(arguments).await,

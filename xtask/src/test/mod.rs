@@ -2,6 +2,7 @@
 
 mod counts;
 mod fuzz;
+mod packaging;
 mod postgres;
 mod queries;
 mod tally;
@@ -48,6 +49,8 @@ enum Part {
     Dependencies,
     /// clippy, for the host and for wasm
     Lints,
+    /// Images, compose, Kubernetes, workflows and scripts
+    Packaging,
     /// Whether .sqlx is what the queries in the code need
     Queries,
     /// Unit, integration and whole-system tests
@@ -95,6 +98,7 @@ fn perform(workspace: &Workspace, part: Part, arguments: &[String], tally: &mut 
         Part::Format => run(cargo(workspace).args(["fmt", "--all", "--check"])),
         Part::Dependencies => dependencies(workspace),
         Part::Lints => lints(workspace),
+        Part::Packaging => packaging::check(workspace),
         Part::Queries => queries::check(workspace),
         Part::Tests => tests(workspace, arguments, tally),
         Part::Wasm => wasm::tests(workspace, tally),

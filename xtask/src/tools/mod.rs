@@ -8,6 +8,7 @@ mod cargo_deny;
 mod cargo_fuzz;
 mod envoy;
 mod fetch;
+mod linters;
 mod node;
 mod oidc_provider;
 mod postgres;
@@ -25,6 +26,7 @@ use crate::workspace::Workspace;
 
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use cargo_fuzz::cargo_fuzz;
+pub(crate) use linters::Linters;
 pub(crate) use oidc_provider::oidc_provider;
 pub(crate) use wasm_bindgen::wasm_bindgen_test_runner;
 

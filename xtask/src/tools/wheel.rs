@@ -53,7 +53,7 @@ impl Wheel {
     }
 }
 
-fn need_pip() -> Result<()> {
+pub(super) fn need_pip() -> Result<()> {
     if exists("python3") && output(program("python3").args(["-m", "pip", "--version"])).is_some() {
         return Ok(());
     }
