@@ -10,6 +10,7 @@ mod policy;
 mod principals;
 mod runners;
 mod serve;
+mod settings;
 mod table;
 mod verify;
 
@@ -24,7 +25,7 @@ use crate::config;
 use crate::store::{self, roles, schema};
 
 const AFTER_HELP: &str = "\
-Configuration comes from the environment and from a file `.env`; `.env.example` describes every variable.
+Configuration comes from the environment and from a file `.env`; docs/configuration.md\ndescribes every variable.
 
 Exit codes: 0 done; 1 failed, or the configuration is not complete; 2 wrong usage; 3 the audit log does not verify.";
 
@@ -105,6 +106,10 @@ enum Command {
         they were sealed.\n\nExample:\n  runner-tokens export-audit-log --since 2020-01-01 --until 2026-01-01 --format \
         jsonl --output 2025.jsonl\n  runner-tokens drop-audit-log --before 2026-01 --export 2025.jsonl --dry-run")]
     DropAuditLog(drop::DropArgs),
+    /// Show every setting as it counts, with secrets masked and where it came from
+    #[command(after_help = "Ends with exit code 1 if `serve` would not start with it, and says why.\n\n\
+        Example:\n  runner-tokens config --output json")]
+    Config(settings::ConfigArgs),
     /// Make a key pair for the identity assertion
     #[command(after_help = "The private key is for the edge alone (IDENTITY_SIGNING_KEY), the public one for this \
         service (IDENTITY_PUBLIC_KEYS).\n\nExample:\n  runner-tokens identity-keygen --output json")]
@@ -149,6 +154,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::ExportAuditLog(arguments) => export::export(arguments).await,
         Command::VerifyAuditLog(arguments) => verify::verify(arguments).await,
         Command::DropAuditLog(arguments) => drop::drop_partitions(arguments).await,
+        Command::Config(arguments) => settings::show(&arguments),
         Command::IdentityKeygen(arguments) => keygen::keygen(&arguments),
     }
 }

@@ -8,7 +8,7 @@ use crate::audit::AuditKey;
 
 /// How the audit log is sealed and sent on.
 pub struct AuditConfig {
-    /// `AUDIT_SIGNING_KEY` or `AUDIT_SIGNING_KEY_FILE`: signs checkpoints.
+    /// `AUDIT_SIGNING_KEY`: signs checkpoints.
     pub key: Option<AuditKey>,
     /// `AUDIT_SEAL_SECONDS`, 5 unless set.
     pub seal_interval: Duration,
@@ -24,9 +24,9 @@ pub struct AuditConfig {
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<AuditConfig> {
     let key = read_key(reader);
-    let seal = reader.or_default("AUDIT_SEAL_SECONDS", "5", "a number of seconds from 1 to 3600");
+    let seal = reader.or_default("AUDIT_SEAL_SECONDS", "a number of seconds from 1 to 3600");
     let seal = reader.within("AUDIT_SEAL_SECONDS", seal, 1..=3600);
-    let checkpoint = reader.or_default("AUDIT_CHECKPOINT_SECONDS", "60", "a number of seconds from 1 to 86400");
+    let checkpoint = reader.or_default("AUDIT_CHECKPOINT_SECONDS", "a number of seconds from 1 to 86400");
     let checkpoint = reader.within("AUDIT_CHECKPOINT_SECONDS", checkpoint, 1..=86_400);
     let checkpoint_url = reader.get("AUDIT_CHECKPOINT_URL");
     let is_url = |url: &String| url.parse().is_ok_and(|url: http::Uri| url.host().is_some() && url.scheme().is_some());
@@ -46,18 +46,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<AuditConfig> {
 
 /// The key, if there is one; an error if it can't be used.
 pub(super) fn read_key(reader: &mut Reader<'_>) -> Result<Option<AuditKey>, ()> {
+    let Some(pem) = reader.get("AUDIT_SIGNING_KEY") else { return Ok(None) };
     let remedy = "make one with `openssl genpkey -algorithm ed25519`";
-    let (variable, pem) = match (reader.get("AUDIT_SIGNING_KEY"), reader.get("AUDIT_SIGNING_KEY_FILE")) {
-        (Some(_), Some(_)) => {
-            reader.problem("AUDIT_SIGNING_KEY", "and AUDIT_SIGNING_KEY_FILE are both set", "unset one of them");
-            return Err(());
-        }
-        (Some(pem), None) => ("AUDIT_SIGNING_KEY", pem),
-        (None, Some(path)) => {
-            ("AUDIT_SIGNING_KEY_FILE", reader.file("AUDIT_SIGNING_KEY_FILE", &path, remedy).ok_or(())?)
-        }
-        (None, None) => return Ok(None),
-    };
     let key = AuditKey::from_pem(&pem);
-    key.map(Some).map_err(|error| reader.problem(variable, &format!("can't be used: {error}"), remedy))
+    key.map(Some).map_err(|error| reader.problem("AUDIT_SIGNING_KEY", &format!("can't be used: {error}"), remedy))
 }

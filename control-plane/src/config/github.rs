@@ -11,7 +11,7 @@ use super::reader::Reader;
 use crate::runner::{Target, is_login};
 
 /// GitHub's own API.
-const DEFAULT_API_URL: &str = "https://api.github.com";
+pub(super) const DEFAULT_API_URL: &str = "https://api.github.com";
 
 /// The GitHub App and where to use it.
 pub struct GithubConfig {
@@ -20,7 +20,7 @@ pub struct GithubConfig {
     /// Installations of the App by the login of their account, in lower case: `GITHUB_APP_INSTALLATION_ID` is the one of
     /// `GITHUB_ORG`, `GITHUB_INSTALLATIONS` names the others. Repositories belong to the installation of their owner.
     pub installations: BTreeMap<String, u64>,
-    /// `GITHUB_ENTERPRISE_TOKEN`, or the content of `GITHUB_ENTERPRISE_TOKEN_FILE`: enterprises take no App's tokens.
+    /// `GITHUB_ENTERPRISE_TOKEN`: enterprises take no App's tokens.
     pub enterprise_token: Option<SecretString>,
     /// The RSA key in the file that `GITHUB_APP_PRIVATE_KEY_PATH` names; does not print itself.
     pub private_key: EncodingKey,
@@ -44,11 +44,11 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<GithubConfig> {
     let organisation = read_organisation(reader);
     let others = read_installations(reader, organisation.as_deref(), installation_id);
     let enterprise_token = read_enterprise_token(reader);
-    let group = reader.or_default("DEFAULT_RUNNER_GROUP_ID", "1", "the number of a runner group");
+    let group = reader.or_default("DEFAULT_RUNNER_GROUP_ID", "the number of a runner group");
     let default_group_id = reader.within("DEFAULT_RUNNER_GROUP_ID", group, 1..=i64::MAX);
-    let api_url = read_url(reader, "GITHUB_API_URL", Some(DEFAULT_API_URL));
-    let web = read_url(reader, "GITHUB_WEB_URL", None);
-    let seconds = reader.or_default("GITHUB_TIMEOUT_SECONDS", "10", "a number of seconds from 1 to 60");
+    let api_url = read_url(reader, "GITHUB_API_URL");
+    let web = read_url(reader, "GITHUB_WEB_URL");
+    let seconds = reader.or_default("GITHUB_TIMEOUT_SECONDS", "a number of seconds from 1 to 60");
     let seconds = reader.within("GITHUB_TIMEOUT_SECONDS", seconds, 1..=60);
     let (api_url, organisation) = (api_url?, organisation?);
     let mut installations = others;
@@ -118,36 +118,24 @@ fn read_installations(
 }
 
 fn read_enterprise_token(reader: &mut Reader<'_>) -> Option<SecretString> {
+    const VARIABLE: &str = "GITHUB_ENTERPRISE_TOKEN";
     let remedy = "set it to a classic personal access token of an enterprise owner, with the scope \
                   manage_runners:enterprise";
-    let (variable, token) = match (reader.get("GITHUB_ENTERPRISE_TOKEN"), reader.get("GITHUB_ENTERPRISE_TOKEN_FILE")) {
-        (None, None) => return None,
-        (Some(_), Some(_)) => {
-            let what = "and GITHUB_ENTERPRISE_TOKEN_FILE are both set";
-            reader.problem("GITHUB_ENTERPRISE_TOKEN", what, "unset one of them");
-            return None;
-        }
-        (Some(token), None) => ("GITHUB_ENTERPRISE_TOKEN", token),
-        (None, Some(path)) => {
-            const VARIABLE: &str = "GITHUB_ENTERPRISE_TOKEN_FILE";
-            (VARIABLE, reader.file(VARIABLE, &path, "set it to the path of a file with the token")?)
-        }
-    };
-    let token = token.trim();
-    if token.is_empty() || !token.chars().all(|each| each.is_ascii_graphic()) {
-        reader.problem(variable, "holds no token", remedy);
+    let token = reader.get(VARIABLE)?;
+    if !token.chars().all(|each| each.is_ascii_graphic()) {
+        reader.problem(VARIABLE, "holds no token", remedy);
         return None;
     }
     // GitHub's endpoints for enterprises refuse these kinds, whatever they may do elsewhere.
     if token.starts_with("github_pat_") || token.starts_with("ghs_") {
-        reader.problem(variable, "holds a fine-grained or an App's token, which enterprises don't take", remedy);
+        reader.problem(VARIABLE, "holds a fine-grained or an App's token, which enterprises don't take", remedy);
         return None;
     }
     Some(SecretString::from(token))
 }
 
-fn read_url(reader: &mut Reader<'_>, variable: &'static str, default: Option<&str>) -> Option<String> {
-    let text = reader.get(variable).or_else(|| default.map(str::to_owned))?;
+fn read_url(reader: &mut Reader<'_>, variable: &'static str) -> Option<String> {
+    let text = reader.or_preset(variable)?;
     let url = text.trim_end_matches('/').to_owned();
     let good = url.parse::<Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none()

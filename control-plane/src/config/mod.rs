@@ -1,15 +1,20 @@
 //! Configuration from the environment (and `.env`), read once at start. Every problem is listed at once.
 //!
 //! Each subcommand asks for the parts that it needs, so that `list-runners` runs with `DATABASE_URL` alone.
-//! `.env.example` documents each variable; a test holds the two together.
+//! [`SECTIONS`] describes each variable, docs/configuration.md is made of it, and tests hold `.env.example` and what is
+//! really read to it. Any variable that may hold a secret has a second one, `NAME_FILE`, which names a file with it.
 
 mod audit;
+mod effective;
 mod github;
 mod reader;
+mod settings;
 
 pub use audit::AuditConfig;
+pub use effective::{Effective, Source, effective};
 pub use github::{GithubConfig, web_url};
 pub use reader::{ConfigError, Environment, Problem};
+pub use settings::{Preset, SECTIONS, Section, Setting};
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -24,43 +29,6 @@ use sqlx::postgres::PgConnectOptions;
 use crate::audit::AuditKey;
 use crate::policy;
 use reader::Reader;
-
-/// Every variable that the control plane reads.
-pub const VARIABLES: &[&str] = &[
-    "AUDIT_CHECKPOINT_FILE",
-    "AUDIT_CHECKPOINT_SECONDS",
-    "AUDIT_CHECKPOINT_URL",
-    "AUDIT_FILE",
-    "AUDIT_SEAL_SECONDS",
-    "AUDIT_SIGNING_KEY",
-    "AUDIT_SIGNING_KEY_FILE",
-    "CLEANUP_STALE_RUNNERS_HOURS",
-    "DATABASE_MAX_CONNECTIONS",
-    "DATABASE_URL",
-    "DEFAULT_RUNNER_GROUP_ID",
-    "GITHUB_API_URL",
-    "GITHUB_APP_ID",
-    "GITHUB_APP_INSTALLATION_ID",
-    "GITHUB_APP_PRIVATE_KEY_PATH",
-    "GITHUB_ENTERPRISE_TOKEN",
-    "GITHUB_ENTERPRISE_TOKEN_FILE",
-    "GITHUB_INSTALLATIONS",
-    "GITHUB_ORG",
-    "GITHUB_TIMEOUT_SECONDS",
-    "GITHUB_WEBHOOK_SECRET",
-    "GITHUB_WEBHOOK_SECRET_PREVIOUS",
-    "GITHUB_WEB_URL",
-    "IDENTITY_AUDIENCE",
-    "IDENTITY_PUBLIC_KEYS",
-    "IDENTITY_PUBLIC_KEYS_FILE",
-    "LOG_LEVEL",
-    "POLICY_FILE",
-    "RATE_LIMIT_PER_MINUTE",
-    "RECONCILE_INTERVAL_SECONDS",
-    "SERVICE_HOST",
-    "SERVICE_PORT",
-    "SHUTDOWN_TIMEOUT_SECONDS",
-];
 
 /// Where the records are kept.
 pub struct DatabaseConfig {
@@ -119,6 +87,13 @@ pub fn database_and_audit_key(environment: Environment<'_>) -> Result<(DatabaseC
     reader.finish(database.zip(key))
 }
 
+/// Reads what GitHub alone needs.
+pub fn github(environment: Environment<'_>) -> Result<GithubConfig, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let github = github::read(&mut reader);
+    reader.finish(github)
+}
+
 /// Reads what a command on the database and GitHub needs.
 pub fn database_and_github(environment: Environment<'_>) -> Result<(DatabaseConfig, GithubConfig), ConfigError> {
     let mut reader = Reader::new(environment);
@@ -133,13 +108,13 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let database = read_database(&mut reader);
     let github = github::read(&mut reader);
     let verifier = read_verifier(&mut reader);
-    let host = reader.or_default("SERVICE_HOST", "127.0.0.1", "an IP address such as 127.0.0.1 or 0.0.0.0");
-    let port = reader.or_default("SERVICE_PORT", "8000", "a port number from 0 to 65535");
+    let host = reader.or_default("SERVICE_HOST", "an IP address such as 127.0.0.1 or 0.0.0.0");
+    let port = reader.or_default("SERVICE_PORT", "a port number from 0 to 65535");
     let jobs = read_jobs(&mut reader);
     let audit = audit::read(&mut reader);
-    let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "1200", "a number of requests; 0 for no limit");
+    let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "a number of requests; 0 for no limit");
     let webhook_secrets = read_webhook_secrets(&mut reader);
-    let shutdown = reader.or_default("SHUTDOWN_TIMEOUT_SECONDS", "55", "a number of seconds from 1 to 3600");
+    let shutdown = reader.or_default("SHUTDOWN_TIMEOUT_SECONDS", "a number of seconds from 1 to 3600");
     let shutdown = reader.within("SHUTDOWN_TIMEOUT_SECONDS", shutdown, 1..=3600);
     let config = (|| {
         let (database, github, verifier) = (database?, github?, verifier?);
@@ -173,7 +148,7 @@ fn read_policy_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
 fn read_database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
     let remedy = "set it to postgres://USER:PASSWORD@HOST:5432/NAME";
     let url = reader.required("DATABASE_URL", remedy);
-    let max_connections = reader.or_default("DATABASE_MAX_CONNECTIONS", "10", "a number from 1 to 1000");
+    let max_connections = reader.or_default("DATABASE_MAX_CONNECTIONS", "a number from 1 to 1000");
     let max_connections = reader.within("DATABASE_MAX_CONNECTIONS", max_connections, 1..=1000);
     let url = url?;
     let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
@@ -189,9 +164,9 @@ fn read_database(reader: &mut Reader<'_>) -> Option<DatabaseConfig> {
 }
 
 fn read_jobs(reader: &mut Reader<'_>) -> Option<JobsConfig> {
-    let seconds = reader.or_default("RECONCILE_INTERVAL_SECONDS", "60", "a number of seconds from 1 to 86400");
+    let seconds = reader.or_default("RECONCILE_INTERVAL_SECONDS", "a number of seconds from 1 to 86400");
     let seconds = reader.within("RECONCILE_INTERVAL_SECONDS", seconds, 1..=86_400);
-    let hours: u32 = reader.or_default("CLEANUP_STALE_RUNNERS_HOURS", "24", "a number of hours; 0 turns it off")?;
+    let hours: u32 = reader.or_default("CLEANUP_STALE_RUNNERS_HOURS", "a number of hours; 0 turns it off")?;
     Some(JobsConfig {
         interval: Duration::from_secs(seconds?),
         stale_after_hours: Some(hours).filter(|&hours| hours > 0),
@@ -212,30 +187,20 @@ fn read_webhook_secrets(reader: &mut Reader<'_>) -> Vec<SecretString> {
 
 fn read_verifier(reader: &mut Reader<'_>) -> Option<Verifier> {
     let keys_remedy = "run `runner-tokens identity-keygen` and give the public key here, the private one to the edge";
-    let audience = reader.get("IDENTITY_AUDIENCE").unwrap_or_else(|| identity::DEFAULT_AUDIENCE.to_owned());
-    let (variable, keys) = match (reader.get("IDENTITY_PUBLIC_KEYS"), reader.get("IDENTITY_PUBLIC_KEYS_FILE")) {
-        (Some(_), Some(_)) => {
-            reader.problem("IDENTITY_PUBLIC_KEYS", "and IDENTITY_PUBLIC_KEYS_FILE are both set", "unset one of them");
-            return None;
-        }
-        (Some(keys), None) => ("IDENTITY_PUBLIC_KEYS", keys),
-        (None, Some(path)) => {
-            ("IDENTITY_PUBLIC_KEYS_FILE", reader.file("IDENTITY_PUBLIC_KEYS_FILE", &path, keys_remedy)?)
-        }
-        (None, None) => {
-            reader.problem("IDENTITY_PUBLIC_KEYS", "is not set", keys_remedy);
-            return None;
-        }
-    };
-    Verifier::new(&keys, &audience)
-        .map_err(|error| reader.problem(variable, &format!("holds no usable key: {error}"), keys_remedy))
+    let audience = reader.or_preset("IDENTITY_AUDIENCE");
+    let keys = reader.required("IDENTITY_PUBLIC_KEYS", keys_remedy)?;
+    let unusable = |error| format!("holds no usable key: {error}");
+    Verifier::new(&keys, &audience?)
+        .map_err(|error| reader.problem("IDENTITY_PUBLIC_KEYS", &unusable(error), keys_remedy))
         .ok()
 }
 
 #[cfg(test)]
+mod documented_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn every_problem_is_listed_at_once_with_a_remedy() {
@@ -279,22 +244,5 @@ mod tests {
         let url = "postgres://user@localhost/db";
         assert!(database(&|name| (name == "DATABASE_URL").then(|| url.to_owned())).is_ok());
         assert!(database_and_github(&|name| (name == "DATABASE_URL").then(|| url.to_owned())).is_err());
-    }
-
-    #[test]
-    fn the_example_names_every_variable_and_no_other() {
-        // For the edge, which shares the file in a deployment of both.
-        let of_the_edge = ["IDENTITY_SIGNING_KEY", "OIDC_AUDIENCE", "OIDC_ISSUER", "OIDC_JWKS_URL"];
-        let example = include_str!("../../../.env.example");
-        let names = |line: &'static str| {
-            let line = line.strip_prefix("#").unwrap_or(line);
-            line.split_once('=').map(|(name, _)| name).filter(|name| {
-                !name.is_empty()
-                    && name.chars().all(|each| each.is_ascii_uppercase() || matches!(each, '_' | '0'..='9'))
-            })
-        };
-        let documented: BTreeSet<&str> = example.lines().filter_map(names).collect();
-        let expected: BTreeSet<&str> = VARIABLES.iter().copied().chain(of_the_edge).collect();
-        assert_eq!(documented, expected);
     }
 }

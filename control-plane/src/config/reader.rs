@@ -4,11 +4,18 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use super::settings::{Preset, setting};
+
 /// Gives the value of a variable; the process's environment, or a test's.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// What a variable is set to. Compose files pass an unset variable as an empty one.
+pub(super) fn value(environment: Environment<'_>, variable: &str) -> Option<String> {
+    environment(variable).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+}
+
 /// One thing that is wrong.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Problem {
     /// The variable.
     pub variable: &'static str,
@@ -31,7 +38,7 @@ impl fmt::Display for ConfigError {
         for Problem { variable, what, remedy } in &self.problems {
             write!(out, "\n  {variable} {what}\n    → {remedy}")?;
         }
-        write!(out, "\nEvery variable is described in .env.example.")
+        write!(out, "\nEvery variable is described in docs/configuration.md.")
     }
 }
 
@@ -48,21 +55,57 @@ impl<'a> Reader<'a> {
         Self { environment, problems: Vec::new() }
     }
 
-    /// The value, if there is one. Compose files pass an unset variable as an empty one.
-    pub(super) fn get(&self, variable: &str) -> Option<String> {
-        (self.environment)(variable).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    /// The value, if there is one: the variable's own, or the content of the file that its `_FILE` names. A file that
+    /// can't be used is a problem.
+    pub(super) fn get(&mut self, variable: &'static str) -> Option<String> {
+        let file = setting(variable).and_then(|setting| setting.file);
+        let named = file.and_then(|file| Some((file, value(self.environment, file)?)));
+        match (value(self.environment, variable), named) {
+            (Some(_), Some((file, _))) => {
+                self.add(variable, &format!("and {file} are both set"), "unset one of them");
+                None
+            }
+            (None, Some((file, path))) => self.content(file, &path),
+            (own, None) => own,
+        }
     }
 
+    fn content(&mut self, variable: &'static str, path: &str) -> Option<String> {
+        let remedy = "set it to the path of a file with the value alone, readable for this user";
+        let text = self.file(variable, path, remedy)?.trim().to_owned();
+        if text.is_empty() {
+            self.add(variable, &format!("names {path:?}, which is empty"), remedy);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// Something is wrong with the value, wherever it came from.
     pub(super) fn problem(&mut self, variable: &'static str, what: &str, remedy: &str) {
+        let file = setting(variable).and_then(|setting| setting.file);
+        let file = file.filter(|file| value(self.environment, file).is_some());
+        self.add(file.unwrap_or(variable), what, remedy);
+    }
+
+    fn add(&mut self, variable: &'static str, what: &str, remedy: &str) {
         self.problems.push(Problem { variable, what: what.to_owned(), remedy: remedy.to_owned() });
     }
 
     pub(super) fn required(&mut self, variable: &'static str, remedy: &str) -> Option<String> {
+        let before = self.problems.len();
         let value = self.get(variable);
-        if value.is_none() {
-            self.problem(variable, "is not set", remedy);
+        if value.is_none() && self.problems.len() == before {
+            self.add(variable, "is not set", remedy);
         }
         value
+    }
+
+    /// The value, or what counts without one.
+    pub(super) fn or_preset(&mut self, variable: &'static str) -> Option<String> {
+        self.get(variable).or_else(|| match setting(variable)?.preset {
+            Preset::Value(value) => Some(value.to_owned()),
+            Preset::Required | Preset::Unset => None,
+        })
     }
 
     /// A value of type `T`; `form` says what one looks like.
@@ -71,8 +114,8 @@ impl<'a> Reader<'a> {
         self.parse(variable, &value, form)
     }
 
-    pub(super) fn or_default<T: FromStr>(&mut self, variable: &'static str, default: &str, form: &str) -> Option<T> {
-        let value = self.get(variable).unwrap_or_else(|| default.to_owned());
+    pub(super) fn or_default<T: FromStr>(&mut self, variable: &'static str, form: &str) -> Option<T> {
+        let value = self.or_preset(variable)?;
         self.parse(variable, &value, form)
     }
 
@@ -100,8 +143,13 @@ impl<'a> Reader<'a> {
 
     /// The text of a file that a variable names.
     pub(super) fn file(&mut self, variable: &'static str, path: &str, remedy: &str) -> Option<String> {
+        if path.contains("PRIVATE KEY") {
+            // Not shown: it is the key itself.
+            self.add(variable, "holds a key where the path of its file belongs", remedy);
+            return None;
+        }
         std::fs::read_to_string(path)
-            .map_err(|error| self.problem(variable, &format!("names {path:?}, which can't be read: {error}"), remedy))
+            .map_err(|error| self.add(variable, &format!("names {path:?}, which can't be read: {error}"), remedy))
             .ok()
     }
 

@@ -181,3 +181,26 @@ async fn serve_says_where_it_listens_works_by_itself_and_stops_when_told(pool: P
     }
     Ok(())
 }
+
+#[sqlx::test]
+async fn the_configuration_is_shown_with_its_problems_and_without_its_secrets(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    let mut cli = Cli::new(&world, &pool, "config")?;
+    cli.environment.push(("GITHUB_WEBHOOK_SECRET", "hunter2".to_owned()));
+    let shown = cli.json(&["config", "--output", "json"]).await?;
+    let organisation = json!({"name": "GITHUB_ORG", "value": ORGANIZATION, "source": "environment", "secret": false});
+    assert!(shown["settings"].as_array().context("no settings")?.contains(&organisation), "{shown}");
+    assert!(!shown.to_string().contains("hunter2"));
+
+    cli.environment.retain(|(name, _)| *name != "GITHUB_ORG");
+    cli.environment.push(("GITHUB_WEBHOOK_SECRET_PREVIOUS_FILE", "/does/not/exist".to_owned()));
+    let refused = cli.run(&["config"]).await?;
+    assert_eq!(refused.status.code(), Some(1));
+    let (table, problems) = (String::from_utf8(refused.stdout)?, String::from_utf8(refused.stderr)?);
+    assert!(table.contains("SERVICE_HOST") && table.contains("127.0.0.1"), "{table}");
+    assert!(!table.contains("hunter2"), "{table}");
+    for variable in ["GITHUB_ORG", "GITHUB_WEBHOOK_SECRET_PREVIOUS_FILE"] {
+        assert!(problems.contains(&format!("  {variable} ")), "{problems}");
+    }
+    Ok(())
+}

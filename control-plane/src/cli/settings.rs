@@ -1,0 +1,51 @@
+//! `config`
+
+use anyhow::bail;
+use clap::Args;
+use serde_json::json;
+
+use super::{Output, environment, table};
+use crate::config::{self, Effective, Source};
+
+#[derive(Args)]
+pub(super) struct ConfigArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
+pub(super) fn show(arguments: &ConfigArgs) -> anyhow::Result<()> {
+    let settings = config::effective(&environment);
+    let problems = config::serve(&environment).err().map(|error| error.problems).unwrap_or_default();
+    match arguments.output {
+        Output::Json => println!("{:#}", json!({"settings": settings, "problems": problems})),
+        Output::Table => {
+            let rows: Vec<_> = settings.iter().map(row).collect();
+            print!("{}", table::render(&["VARIABLE", "FROM", "VALUE"], &rows));
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    if arguments.output == Output::Json {
+        bail!("the configuration has {} problem(s)", problems.len());
+    }
+    Err(config::ConfigError { problems }.into())
+}
+
+fn row(setting: &Effective) -> Vec<String> {
+    let shown = setting.value.clone().unwrap_or_default();
+    let (from, value) = match &setting.source {
+        Source::Environment => ("environment", one_line(&shown)),
+        Source::File(path) => ("file", path.clone()),
+        Source::Default => ("default", shown),
+        Source::Unset => ("not set", shown),
+    };
+    vec![setting.name.to_owned(), from.to_owned(), value]
+}
+
+/// Keys are long, and their first line says what they are.
+fn one_line(value: &str) -> String {
+    let first = value.lines().next().unwrap_or_default().split("\\n").next().unwrap_or_default();
+    if first.len() < value.len() { format!("{first} …") } else { value.to_owned() }
+}
