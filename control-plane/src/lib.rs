@@ -10,6 +10,7 @@ mod causes;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod github;
 pub mod http;
 pub mod jobs;

@@ -4,6 +4,7 @@
 mod crowd;
 mod database;
 mod discovery;
+mod doctor;
 mod edge;
 mod filter;
 mod forged;

@@ -1,6 +1,7 @@
 //! The command line: `serve`, and what an administrator needs.
 
 mod account;
+mod doctor;
 mod drop;
 mod export;
 mod health;
@@ -27,7 +28,8 @@ use crate::store::{self, roles, schema};
 const AFTER_HELP: &str = "\
 Configuration comes from the environment and from a file `.env`; docs/configuration.md\ndescribes every variable.
 
-Exit codes: 0 done; 1 failed, or the configuration is not complete; 2 wrong usage; 3 the audit log does not verify.";
+Exit codes: 0 done; 1 failed, or the configuration is not complete; 2 wrong usage; 3 the audit log does not verify;
+4 `doctor` found an error.";
 
 #[derive(Parser)]
 #[command(name = "runner-tokens", version, about = "Hands out short-lived GitHub Actions runner registrations", after_help = AFTER_HELP)]
@@ -110,6 +112,13 @@ enum Command {
     #[command(after_help = "Ends with exit code 1 if `serve` would not start with it, and says why.\n\n\
         Example:\n  runner-tokens config --output json")]
     Config(settings::ConfigArgs),
+    /// Find what is wrong with a deployment, and how to mend it
+    #[command(
+        after_help = "Tries what the service needs, and leaves nothing behind. Ends with exit code 4 if something \
+        is in error. OIDC_ISSUER, OIDC_AUDIENCE and OIDC_JWKS_URL say what the edge has.\n\n\
+        Example:\n  runner-tokens doctor --edge https://runners.example.com --token-file token.txt"
+    )]
+    Doctor(doctor::DoctorArgs),
     /// Make a key pair for the identity assertion
     #[command(after_help = "The private key is for the edge alone (IDENTITY_SIGNING_KEY), the public one for this \
         service (IDENTITY_PUBLIC_KEYS).\n\nExample:\n  runner-tokens identity-keygen --output json")]
@@ -124,7 +133,13 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            if error.is::<verify::NotVerified>() { ExitCode::from(3) } else { ExitCode::FAILURE }
+            if error.is::<verify::NotVerified>() {
+                ExitCode::from(3)
+            } else if error.is::<doctor::Unwell>() {
+                ExitCode::from(4)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -154,6 +169,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::ExportAuditLog(arguments) => export::export(arguments).await,
         Command::VerifyAuditLog(arguments) => verify::verify(arguments).await,
         Command::DropAuditLog(arguments) => drop::drop_partitions(arguments).await,
+        Command::Doctor(arguments) => doctor::examine(arguments).await,
         Command::Config(arguments) => settings::show(&arguments),
         Command::IdentityKeygen(arguments) => keygen::keygen(&arguments),
     }

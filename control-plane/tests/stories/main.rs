@@ -14,6 +14,7 @@ mod calls;
 mod commands;
 mod costs;
 mod described;
+mod doctor;
 mod drain;
 mod drift;
 mod faults;

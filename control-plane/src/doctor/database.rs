@@ -1,0 +1,65 @@
+//! The records: that they can be reached, are up to date, and can't be rewritten by the service.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::Finding;
+use crate::causes::causes;
+use crate::store::schema::{self, SchemaError};
+use crate::store::{audit_seals, roles};
+
+/// Sealing that waits longer than this for somebody's transaction is stuck.
+const LONGEST_TRANSACTION: f64 = 60.0;
+/// So many entries without a seal are more than the last seconds'.
+const MOST_UNSEALED: i64 = 10_000;
+
+/// Looks at the database.
+pub async fn check_database(pool: &PgPool) -> Vec<Finding> {
+    match schema::check(pool).await {
+        Err(error @ SchemaError::Behind(_)) => {
+            vec![Finding::error("migrations", error.to_string(), "run `runner-tokens init-db` as the owner's role")]
+        }
+        Err(SchemaError::Database(error)) => vec![unreachable(&error)],
+        Ok(()) => match rights_and_seals(pool).await {
+            Ok(findings) => findings,
+            Err(error) => vec![unreachable(&error)],
+        },
+    }
+}
+
+fn unreachable(error: &sqlx::Error) -> Finding {
+    let fix = "check host, port, name, user and password in DATABASE_URL, and that the database is running";
+    Finding::error("database", format!("can't be read: {}", causes(error)), fix)
+}
+
+async fn rights_and_seals(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
+    let mut conn = pool.acquire().await?;
+    let rights = roles::audit_rights(&mut conn).await?;
+    let roles = if rights.are_too_many() {
+        let what = format!("{} can change the audit log", rights.role);
+        let fix = "give the service a role of its own, a member of runner_tokens_service alone (docs/audit.md)";
+        Finding::warning("roles", what, fix)
+    } else {
+        Finding::ok("roles", format!("{} can only add to the audit log", rights.role))
+    };
+    let found = vec![
+        Finding::ok("database", "can be reached"),
+        Finding::ok("migrations", "are all applied"),
+        roles,
+        seals(&mut conn).await?,
+    ];
+    Ok(found)
+}
+
+async fn seals(conn: &mut PgConnection) -> sqlx::Result<Finding> {
+    let unsealed = audit_seals::count_unsealed(conn).await?;
+    let waits = audit_seals::waits_for(conn).await?.unwrap_or_default();
+    let what = format!("{unsealed} entries have no seal yet");
+    Ok(if waits > LONGEST_TRANSACTION && unsealed > 0 {
+        let fix = "end the transaction that pg_stat_activity shows as the oldest: sealing waits for it";
+        Finding::warning("audit-seals", format!("{what}; a transaction is open for {waits:.0} s"), fix)
+    } else if unsealed > MOST_UNSEALED {
+        Finding::warning("audit-seals", what, "see that `runner-tokens serve` is running, and what its log says")
+    } else {
+        Finding::ok("audit-seals", what)
+    })
+}
