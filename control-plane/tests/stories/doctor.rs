@@ -147,7 +147,7 @@ async fn a_token_that_fails_validation_is_told_why(pool: PgPool) -> anyhow::Resu
         (issuer.mint(&mint("another"))?, "another audience"),
         (issuer.mint(&expired)?, "expired"),
         (issuer.mint(&Mint { issuer: Some("https://elsewhere.example.com".to_owned()), ..mint(AUDIENCE) })?, "issuer"),
-        (format!("{}AAAA", &good[..good.len() - 4]), "bad signature"),
+        (format!("{}AAAA", good.get(..good.len() - 4).unwrap_or_default()), "bad signature"),
         ("no token".to_owned(), "compact JWS"),
     ] {
         std::fs::write(&file, format!("{token}\n"))?;
