@@ -46,20 +46,23 @@ keys() {
 }
 
 # Until POLICY_FILE is set: for tokens of GitHub Actions, which everybody on GitHub can get, the organisation's own
-# workflows; for another issuer, everybody whom it vouches for.
+# workflows; for another issuer, everybody whom it vouches for to this audience. Labels beyond these need a policy.
 policy() {
     rm -f "$service/policy.yaml"
     if test -s "$own_policy"; then
         ln -s "$own_policy" "$service/policy.yaml"
         return
     fi
-    case "$OIDC_ISSUER$GITHUB_ORG" in *[\"\\]*) die "OIDC_ISSUER and GITHUB_ORG can't have quotes or backslashes" ;; esac
+    case "$OIDC_ISSUER$OIDC_AUDIENCE$GITHUB_ORG" in *[\"\\]*) die "OIDC_ISSUER, OIDC_AUDIENCE and GITHUB_ORG can't have quotes or backslashes" ;; esac
     {
         printf 'version: 1\nrules:\n  - name: default\n    match:\n      iss: "%s"\n' "$OIDC_ISSUER"
         if test "$OIDC_ISSUER" = https://token.actions.githubusercontent.com; then
-            printf '      claims:\n        repository_owner: "%s"\n' "$GITHUB_ORG"
+            printf '      claims: {repository_owner: "%s"}\n' "$GITHUB_ORG"
+        else
+            printf '      claims: {aud: "%s"}\n' "$OIDC_AUDIENCE"
         fi
         printf '    grant:\n      targets: ["org:%s"]\n' "$GITHUB_ORG"
+        printf '      labels: [self-hosted, linux, windows, macos, x64, x86, arm, arm64, gpu]\n'
     } | keep "$service/policy.yaml"
     runner-tokens policy check "$service/policy.yaml" >&2
 }

@@ -40,7 +40,7 @@ fn schema(linters: &Linters, schema: &str, files: &[PathBuf]) -> Result<()> {
 
 /// Their form, and what an attacker could make of them: unpinned actions, too many rights, templates in scripts.
 fn workflows(linters: &Linters, root: &Path) -> Result<()> {
-    let files = found(root, ".github/workflows/*.yml")?;
+    let files = [found(root, ".github/workflows/*.yml")?, found(root, "examples/*.workflow.yml")?].concat();
     step("schema of the workflows", || schema(linters, "vendor.github-workflows", &files))?;
     step("zizmor of the workflows", || {
         run(linters.program("zizmor").args(["--offline", "--no-progress", "--persona", "pedantic"]).args(&files))
