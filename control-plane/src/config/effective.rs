@@ -83,12 +83,11 @@ mod tests {
         let environment = |name: &str| match name {
             "DATABASE_URL" => Some("postgres://app:hunter2@db:5433/runners?sslpassword=hunter2".to_owned()),
             "GITHUB_WEBHOOK_SECRET" => Some("hunter2".to_owned()),
-            "AUDIT_CHECKPOINT_URL" => Some("https://a:hunter2@b/".to_owned()),
+            "AUDIT_CHECKPOINT_URL" | "GITHUB_API_URL" => Some("https://a:hunter2@b/".to_owned()),
             "GITHUB_ENTERPRISE_TOKEN_FILE" => Some("/run/secrets/token".to_owned()),
             "IDENTITY_PUBLIC_KEYS" | "GITHUB_APP_PRIVATE_KEY_PATH" => {
                 Some("-----BEGIN PRIVATE KEY-----\\nhunter2".to_owned())
             }
-            "GITHUB_API_URL" => Some("https://a:hunter2@b/".to_owned()),
             "GITHUB_ORG" => Some(" acme ".to_owned()),
             _ => None,
         };
