@@ -9,7 +9,7 @@ use super::{Finding, web};
 use crate::config::ServeConfig;
 
 /// Whose tokens the edge takes.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Callers {
     /// `OIDC_ISSUER`
     pub issuer: Option<String>,
