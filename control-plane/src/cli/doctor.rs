@@ -97,7 +97,7 @@ async fn services(config: Option<ServeConfig>, runner: Option<&str>, clock: &Clo
 }
 
 fn given(variable: &str) -> Option<String> {
-    environment(variable).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    config::value(&environment, variable)
 }
 
 /// A secret, so it is never part of an error.

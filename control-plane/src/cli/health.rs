@@ -6,15 +6,17 @@ use anyhow::{Context as _, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::config::{self, Environment};
+
 /// A health check that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The first line of an answer is far shorter.
 const LONGEST_ANSWER: u64 = 4096;
 
-pub(super) async fn health(environment: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<()> {
-    let variable =
-        |name, default: &str| environment(name).filter(|value| !value.is_empty()).unwrap_or_else(|| default.to_owned());
-    let (host, port) = (variable("SERVICE_HOST", "127.0.0.1"), variable("SERVICE_PORT", "8000"));
+pub(super) async fn health(environment: Environment<'_>) -> anyhow::Result<()> {
+    let setting = |name| config::value(environment, name).or_else(|| config::default_of(name).map(str::to_owned));
+    let host = setting("SERVICE_HOST").context("SERVICE_HOST is not set")?;
+    let port = setting("SERVICE_PORT").context("SERVICE_PORT is not set")?;
     let port: u16 = port.parse().context("SERVICE_PORT is not a port")?;
     // Who listens on every address is asked on this machine's own.
     let host = if ["0.0.0.0", "::"].contains(&host.as_str()) { "127.0.0.1" } else { &host };

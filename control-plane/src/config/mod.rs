@@ -13,7 +13,9 @@ mod settings;
 pub use audit::AuditConfig;
 pub use effective::{Effective, Source, effective};
 pub use github::{GithubConfig, web_url};
+pub(crate) use reader::value;
 pub use reader::{ConfigError, Environment, Problem};
+pub(crate) use settings::default_of;
 pub use settings::{Preset, SECTIONS, Section, Setting};
 
 use std::net::IpAddr;

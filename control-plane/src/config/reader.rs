@@ -4,13 +4,13 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-use super::settings::{Preset, setting};
+use super::settings::{default_of, setting};
 
 /// Gives the value of a variable; the process's environment, or a test's.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// What a variable is set to. Compose files pass an unset variable as an empty one.
-pub(super) fn value(environment: Environment<'_>, variable: &str) -> Option<String> {
+pub(crate) fn value(environment: Environment<'_>, variable: &str) -> Option<String> {
     environment(variable).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
@@ -102,10 +102,7 @@ impl<'a> Reader<'a> {
 
     /// The value, or what counts without one.
     pub(super) fn or_preset(&mut self, variable: &'static str) -> Option<String> {
-        self.get(variable).or_else(|| match setting(variable)?.preset {
-            Preset::Value(value) => Some(value.to_owned()),
-            Preset::Required | Preset::Unset => None,
-        })
+        self.get(variable).or_else(|| default_of(variable).map(str::to_owned))
     }
 
     /// A value of type `T`; `form` says what one looks like.

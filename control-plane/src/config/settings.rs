@@ -59,6 +59,14 @@ pub(super) fn setting(name: &str) -> Option<&'static Setting> {
     SECTIONS.iter().flat_map(|section| section.settings).find(|setting| setting.name == name)
 }
 
+/// What counts when the variable is not set, if anything does.
+pub(crate) fn default_of(name: &str) -> Option<&'static str> {
+    match setting(name)?.preset {
+        Preset::Value(value) => Some(value),
+        Preset::Required | Preset::Unset => None,
+    }
+}
+
 /// Settings that belong together.
 #[derive(Debug)]
 pub struct Section {
