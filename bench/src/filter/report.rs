@@ -108,32 +108,35 @@ fn mark(holds: bool) -> &'static str {
 /// A bar a comparison, a line where the peer is, a stroke where the goal is.
 fn picture(comparisons: &[Comparison]) -> String {
     const LEFT: f64 = 330.0;
-    const UNIT: f64 = 120.0;
     const STEP: f64 = 22.0;
     const WIDTH: f64 = 820.0;
+    const FIGURE: f64 = 50.0;
+    let end = |comparison: &Comparison| comparison.outcome.ratio.max(comparison.goal.unwrap_or_default());
+    let longest = comparisons.iter().map(end).fold(1.0, f64::max);
+    let unit = (WIDTH - LEFT - FIGURE) / longest;
     let mut top = 34.0;
     let mut parts = Vec::new();
     for comparison in comparisons {
         let Outcome { ratio, .. } = comparison.outcome;
-        let (length, color) = (ratio * UNIT, if comparison.holds() { "#2e7d5b" } else { "#b4532a" });
-        let (middle, after) = (top + 12.0, LEFT + length + 8.0);
+        let (length, color) = (ratio * unit, if comparison.holds() { "#2e7d5b" } else { "#b4532a" });
+        let (middle, after) = (top + 12.0, LEFT + end(comparison) * unit + 8.0);
         parts.push(format!(r#"<text x="{}" y="{middle}" text-anchor="end">{}</text>"#, LEFT - 10.0, comparison.name));
         parts.push(format!(r#"<rect x="{LEFT}" y="{top}" width="{length:.1}" height="15" fill="{color}"/>"#));
         parts.push(format!(r#"<text x="{after:.1}" y="{middle}">{ratio:.2}</text>"#));
         if let Some(goal) = comparison.goal {
-            let x = LEFT + goal * UNIT;
+            let x = LEFT + goal * unit;
             parts.push(format!(r##"<path d="M{x:.1} {top}v15" stroke="#222" stroke-width="2"/>"##));
         }
         top += STEP;
     }
-    let (height, peer) = (top + 12.0, LEFT + UNIT);
+    let (height, peer) = (top + 12.0, LEFT + unit);
     let body = parts.join("\n");
     format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="{peer}" y="20" text-anchor="middle" font-weight="bold">jwt_authn = 1</text>
+<text x="{peer:.1}" y="20" text-anchor="middle" font-weight="bold">jwt_authn = 1</text>
 {body}
-<path d="M{peer} 26V{top}" stroke="#888" stroke-dasharray="4 3"/>
+<path d="M{peer:.1} 26V{top}" stroke="#888" stroke-dasharray="4 3"/>
 </svg>
 "##
     )

@@ -159,6 +159,29 @@ fn reserved_labels_are_granted_by_name_alone_and_hosted_ones_never() {
 }
 
 #[test]
+fn a_label_that_begins_like_a_granted_one_is_another() {
+    let text = r"
+version: 1
+rules:
+  - {name: a, match: {iss: https://a.example, claims: {aud: x}}, grant: {targets: [org:acme], labels: [self-hosted, gpu]}}
+";
+    let policy = policy(text);
+    for (label, expected) in [
+        ("self-hosted", true),
+        ("gpu", true),
+        ("self-hosted-x", false),
+        ("self-hosted.linux", false),
+        ("xself-hosted", false),
+        ("gpu-large", false),
+        ("gp", false),
+    ] {
+        let claims = json!({"iss": "https://a.example", "sub": "m", "aud": "x"});
+        let decision = decide(&policy, claims, json!({"runner_name": "a", "labels": [label]}));
+        assert_eq!(decision.allowed(), expected, "{label}: {:?}", decision.denials());
+    }
+}
+
+#[test]
 fn a_setting_of_updates_is_held_to_where_there_is_one() {
     let policy = policy(ACME);
     let allowed = |body| decide(&policy, machine(), body).allowed();

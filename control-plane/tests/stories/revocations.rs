@@ -104,6 +104,9 @@ async fn their_runners_go_and_those_of_others_stay_though_they_share_an_owner(po
     assert_eq!(jit(&world, "blue-1", "b-3").await?.problem(), "principal-revoked");
     let locked_out = post(&world, "principals/restore", all).await?;
     assert_eq!(locked_out.problem(), "principal-revoked", "administrators too; the command line is left");
+    let unexplained = "select distinct event from audit_log where policy_sha256 is null";
+    let unexplained: Vec<String> = sqlx::query_scalar(unexplained).fetch_all(&world.pool).await?;
+    assert!(unexplained.is_empty(), "entries that don't say which policy was in force: {unexplained:?}");
     Ok(())
 }
 

@@ -240,7 +240,7 @@ impl World {
     /// A round of the comparison with GitHub.
     pub(crate) async fn reconcile(&self) -> anyhow::Result<Summary> {
         let turn = jobs::wait_for_turn(&self.app, Job::Upkeep).await?;
-        let summary = jobs::reconcile(&self.app, &Origin::local(Actor::System("reconcile")), &turn).await;
+        let summary = jobs::reconcile(&self.app, &self.app.system("reconcile"), &turn).await;
         turn.release_now().await?;
         Ok(summary?)
     }
@@ -256,7 +256,7 @@ impl World {
     /// A round of the drain queue.
     pub(crate) async fn drain_round(&self) -> anyhow::Result<usize> {
         let turn = jobs::wait_for_turn(&self.app, Job::Drains).await?;
-        let gone = jobs::drains(&self.app, &Origin::local(Actor::System("drain")), &turn).await;
+        let gone = jobs::drains(&self.app, &self.app.system("drain"), &turn).await;
         turn.release_now().await?;
         Ok(gone?)
     }

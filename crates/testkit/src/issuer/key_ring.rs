@@ -13,19 +13,21 @@ pub(crate) struct KeyRing {
     current: Vec<SigningKey>,
     old: Vec<SigningKey>,
     retired: Vec<SigningKey>,
+    /// One an algorithm, made when first asked for: an RSA key takes a while.
+    strangers: Vec<SigningKey>,
 }
 
 impl KeyRing {
     pub(crate) fn generate(algorithms: &[Algorithm]) -> anyhow::Result<Self> {
         let current = generate(algorithms)?;
-        Ok(Self { current, old: Vec::new(), retired: Vec::new() })
+        Ok(Self { current, old: Vec::new(), retired: Vec::new(), strangers: Vec::new() })
     }
 
     /// Keys from PEM files named after their algorithm; a missing file is made, so that a restart keeps the keys.
     pub(crate) fn in_directory(algorithms: &[Algorithm], directory: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
         let current = algorithms.iter().map(|algorithm| kept_key(*algorithm, directory)).collect::<Result<_, _>>()?;
-        Ok(Self { current, old: Vec::new(), retired: Vec::new() })
+        Ok(Self { current, old: Vec::new(), retired: Vec::new(), strangers: Vec::new() })
     }
 
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
@@ -53,7 +55,7 @@ impl KeyRing {
     }
 
     /// The key to sign with, and the id that it goes by.
-    pub(crate) fn signer(&self, algorithm: Algorithm, which: SignWith) -> anyhow::Result<(SigningKey, String)> {
+    pub(crate) fn signer(&mut self, algorithm: Algorithm, which: SignWith) -> anyhow::Result<(SigningKey, String)> {
         match which {
             SignWith::Current => self.current(algorithm).map(|key| (key.clone(), key.key_id.clone())),
             SignWith::Previous => {
@@ -62,10 +64,19 @@ impl KeyRing {
                 Ok((key.clone(), key.key_id.clone()))
             }
             SignWith::Stranger => {
-                let stranger = SigningKey::generate(algorithm)?;
+                let stranger = self.stranger(algorithm)?;
                 Ok((stranger, self.current(algorithm)?.key_id.clone()))
             }
         }
+    }
+
+    fn stranger(&mut self, algorithm: Algorithm) -> anyhow::Result<SigningKey> {
+        if let Some(known) = self.strangers.iter().find(|key| key.algorithm == algorithm) {
+            return Ok(known.clone());
+        }
+        let stranger = SigningKey::generate(algorithm)?;
+        self.strangers.push(stranger.clone());
+        Ok(stranger)
     }
 }
 
@@ -109,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_stranger_goes_by_the_published_id() {
-        let ring = KeyRing::generate(&[Algorithm::EdDsa]).unwrap();
+        let mut ring = KeyRing::generate(&[Algorithm::EdDsa]).unwrap();
         let (stranger, key_id) = ring.signer(Algorithm::EdDsa, SignWith::Stranger).unwrap();
         assert_eq!(key_id, key_ids(&ring)[0]);
         assert_ne!(stranger.key_id, key_id);
