@@ -65,9 +65,9 @@ async fn a_broken_policy_is_told_of_with_its_places(pool: PgPool) -> anyhow::Res
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stdout)?;
     let places: Vec<_> = told.lines().filter_map(|line| line.split(": ").next()).collect();
-    assert_eq!(places, ["policy.yaml:9:17", "policy.yaml:10:29"], "{told}");
+    assert_eq!(places, ["policy.yaml:10:17", "policy.yaml:11:29"], "{told}");
     let output = cli.run(&["policy", "check", "policy.yaml", "--output", "json"]).await?;
-    assert_eq!(serde_json::from_slice::<Value>(&output.stdout)?["problems"][1]["line"], 10);
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout)?["problems"][1]["line"], 11);
     let output = cli.run(&["policy", "check", "elsewhere.yaml"]).await?;
     assert!(String::from_utf8(output.stderr)?.contains("can't be read"));
     Ok(())
