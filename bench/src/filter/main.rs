@@ -14,6 +14,7 @@ mod tokens;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use anyhow::ensure;
 use clap::Parser;
 use testkit::issuer::Algorithm;
 use testkit::system::edge::{Edge, Listener};
@@ -55,6 +56,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let wanted = |name: &str| arguments.only.as_ref().is_none_or(|part| name.contains(part.as_str()));
     let cases: Vec<Case> = cases::all().into_iter().filter(|case| wanted(case.name)).collect();
+    ensure!(!cases.is_empty() || wanted(FOOTPRINTS), "--only: nothing that is measured has this in its name");
     let tokens = Tokens::start().await?;
     let comparisons = compare_all(&arguments, &cases, &tokens).await?;
     let footprints = if wanted(FOOTPRINTS) { Some(take_footprints(&tokens).await?) } else { None };

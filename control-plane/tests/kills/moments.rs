@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use control_plane::audit::{Actor, Origin};
 use control_plane::jobs::{self, Job};
 use reqwest::Method;
 use serde_json::json;
@@ -63,7 +62,7 @@ async fn kills_leave_no_orphans_no_stuck_rows_and_nothing_unrecorded(pool: PgPoo
     let app = surroundings.later(&pool, TimeDelta::minutes(10))?;
     let turn = jobs::wait_for_turn(&app, Job::Upkeep).await?;
     for _ in 0..2 {
-        jobs::reconcile(&app, &Origin::local(Actor::System("reconcile")), &turn).await?;
+        jobs::reconcile(&app, &app.system("reconcile"), &turn).await?;
     }
     turn.release_now().await?;
 

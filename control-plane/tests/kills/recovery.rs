@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use chrono::TimeDelta;
-use control_plane::audit::{Actor, Origin};
 use control_plane::jobs::{self, Job};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
@@ -128,7 +127,7 @@ impl Kills {
     pub(crate) async fn later(&self) -> anyhow::Result<usize> {
         let app = self.around.later(&self.pool, LATER)?;
         let turn = jobs::wait_for_turn(&app, Job::Upkeep).await?;
-        jobs::cleanup(&app, &Origin::local(Actor::System("cleanup")), None, false, &turn).await?;
+        jobs::cleanup(&app, &app.system("cleanup"), None, false, &turn).await?;
         turn.release_now().await?;
         Ok(self.around.github.runners().len())
     }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use control_plane::audit::{Actor, Origin};
 use control_plane::jobs::{self, Job};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -83,7 +82,7 @@ async fn the_queue_outlives_lost_answers_phantoms_and_restarts(pool: PgPool) -> 
     world.advance_here(Duration::from_mins(4))?;
     world.github.advance(Duration::from_mins(4));
     let turn = jobs::wait_for_turn(&app, Job::Drains).await?;
-    assert_eq!(jobs::drains(&app, &Origin::local(Actor::System("drain")), &turn).await?, 2);
+    assert_eq!(jobs::drains(&app, &app.system("drain"), &turn).await?, 2);
     for name in ["lost", "phantom"] {
         assert_eq!(world.state(name).await?.1.as_deref(), Some("deprovisioned"));
     }

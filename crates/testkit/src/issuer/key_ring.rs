@@ -19,15 +19,17 @@ pub(crate) struct KeyRing {
 
 impl KeyRing {
     pub(crate) fn generate(algorithms: &[Algorithm]) -> anyhow::Result<Self> {
-        let current = generate(algorithms)?;
-        Ok(Self { current, old: Vec::new(), retired: Vec::new(), strangers: Vec::new() })
+        generate(algorithms).map(Self::of)
+    }
+
+    fn of(current: Vec<SigningKey>) -> Self {
+        Self { current, old: Vec::new(), retired: Vec::new(), strangers: Vec::new() }
     }
 
     /// Keys from PEM files named after their algorithm; a missing file is made, so that a restart keeps the keys.
     pub(crate) fn in_directory(algorithms: &[Algorithm], directory: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(directory).with_context(|| format!("can't make {}", directory.display()))?;
-        let current = algorithms.iter().map(|algorithm| kept_key(*algorithm, directory)).collect::<Result<_, _>>()?;
-        Ok(Self { current, old: Vec::new(), retired: Vec::new(), strangers: Vec::new() })
+        algorithms.iter().map(|algorithm| kept_key(*algorithm, directory)).collect::<Result<_, _>>().map(Self::of)
     }
 
     pub(crate) fn algorithms(&self) -> Vec<Algorithm> {
