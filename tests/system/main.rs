@@ -18,3 +18,4 @@ mod refused;
 mod replicas;
 mod shutdown;
 mod support;
+mod wires;

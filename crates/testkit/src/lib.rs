@@ -12,3 +12,4 @@ pub mod secret_file;
 mod server;
 pub mod signals;
 pub mod system;
+pub mod wire;

@@ -34,6 +34,7 @@ pub struct Issuer {
 }
 
 /// How to start Envoy.
+#[derive(Clone)]
 pub struct EnvoyOptions {
     /// The binary.
     pub binary: PathBuf,
@@ -70,6 +71,15 @@ impl Envoy {
         Self::ready(program, scope).await
     }
 
+    /// Starts one that was killed or stopped again, on the same port for clients.
+    pub async fn start_again(&mut self, options: &EnvoyOptions, scope: &Arc<Scope>) -> anyhow::Result<()> {
+        self.process.stop();
+        let (_, port) = self.edge_url.rsplit_once(':').context("it has no port")?;
+        let template = options.template.replace("${EDGE_PORT}", port);
+        *self = Self::start(&EnvoyOptions { template, ..options.clone() }, scope).await?;
+        Ok(())
+    }
+
     /// Starts it as a container does: by the program `edge`, configured by these environment variables alone.
     /// `EDGE_PORT=0` and `ADMIN_PORT=0` let it take free ports.
     pub async fn launch(edge: &Path, environment: &Environment, scope: &Arc<Scope>) -> anyhow::Result<Self> {
@@ -80,6 +90,8 @@ impl Envoy {
 
     async fn ready(program: Program, scope: &Arc<Scope>) -> anyhow::Result<Self> {
         let address = scope.directory().join(format!("{}-admin-address", program.name()));
+        // One of the same name may have written its own.
+        let _ = fs::remove_file(&address);
         let mut process = program.arg_path("--admin-address-path", &address).start(scope)?;
         let admin = process
             .until("its admin port", START, async |_| fs::read_to_string(&address).ok().filter(|text| !text.is_empty()))

@@ -3,6 +3,7 @@
 //! The demo and the whole-system tests start it in the same way. Everything is on free ports of the loopback address,
 //! and everything that was started or written is gone when its [`Scope`] ends, even if this process is killed.
 
+mod configuration;
 mod control_plane;
 mod database;
 pub mod edge;
@@ -15,6 +16,7 @@ mod ready;
 mod running;
 mod scope;
 mod tools;
+mod wires;
 
 pub use self::control_plane::{Cli, ControlPlane, Environment};
 pub use self::database::Database;
@@ -26,4 +28,5 @@ pub use self::process::Process;
 pub use self::running::System;
 pub use self::scope::Scope;
 pub use self::tools::{Tools, path};
+pub use self::wires::Wires;
 pub use ::edge::TEMPLATE;

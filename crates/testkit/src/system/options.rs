@@ -34,6 +34,8 @@ pub struct SystemOptions {
     pub envoy_concurrency: u32,
     /// Wait until the filter has the issuer's keys; not for an issuer that gives none.
     pub wait_for_keys: bool,
+    /// Lay wires between the parts: [`System::wires`](super::System::wires).
+    pub wires: bool,
 }
 
 impl Default for SystemOptions {
@@ -50,6 +52,7 @@ impl Default for SystemOptions {
             envoy_template: edge::TEMPLATE.to_owned(),
             envoy_concurrency: 1,
             wait_for_keys: true,
+            wires: false,
         }
     }
 }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection as _, PgConnection};
 
 use super::process::{Process, Program};
 use super::scope::Scope;
@@ -26,13 +27,13 @@ const RESTARTS: usize = 50;
 const TRIES: usize = 3;
 /// The user that Linux and macOS have for processes without rights, where `/etc/passwd` does not say.
 const NOBODY: (u32, u32) = (65534, 65534);
-/// Fast, since nothing in it outlives the machine's next crash; and nobody gets in without the password.
-const SETTINGS: [&str; 8] = [
+/// Fast, since nothing in it outlives the machine's next crash; what is committed outlives the server's own, though. And
+/// nobody gets in without the password.
+const SETTINGS: [&str; 7] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "fsync=off",
     "full_page_writes=off",
-    "synchronous_commit=off",
     "max_connections=300",
     "timezone=UTC",
     "log_timezone=UTC",
@@ -44,6 +45,8 @@ pub struct Postgres {
     url: String,
     place: Place,
     port: u16,
+    /// The processes of its own that stand still with it.
+    frozen: Vec<i32>,
 }
 
 /// What a server is started from, also a second time.
@@ -92,7 +95,7 @@ impl Postgres {
 
     fn of((process, port): (Process, u16), place: Place) -> Self {
         let url = format!("postgres://postgres:{}@127.0.0.1:{port}/postgres", place.password);
-        Self { process, url, place, port }
+        Self { process, url, place, port, frozen: Vec::new() }
     }
 
     /// Starts a server that was stopped or killed again, on the same port and data.
@@ -112,6 +115,31 @@ impl Postgres {
         Ok(())
     }
 
+    /// Stops the server where it stands, with all its processes, until [`thaw`](Self::thaw): each session has one, and
+    /// would go on without the first.
+    pub async fn freeze(&mut self) -> anyhow::Result<()> {
+        let mut connection = PgConnection::connect(&self.url).await?;
+        self.process.freeze();
+        let query = "select pid from pg_stat_activity";
+        self.frozen = sqlx::query_scalar(query).fetch_all(&mut connection).await?;
+        for &process in &self.frozen {
+            // A frozen process does not hear of the first one's end.
+            self.place.scope.report(&format!("process {process} KILL"))?;
+            signal(process, Signal::STOP);
+        }
+        Ok(())
+    }
+
+    /// Lets a frozen server go on.
+    pub fn thaw(&mut self) {
+        self.process.thaw();
+        for process in self.frozen.drain(..) {
+            signal(process, Signal::CONT);
+            // A reaper that has ended has nothing to be told.
+            let _ = self.place.scope.report(&format!("gone {process}"));
+        }
+    }
+
     /// URL of its first database, with its superuser and password.
     pub fn url(&self) -> &str {
         &self.url
@@ -121,6 +149,17 @@ impl Postgres {
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.thaw();
+    }
+}
+
+/// Sends a signal to one of the server's processes, which may have ended.
+fn signal(process: i32, signal: Signal) {
+    let _ = Pid::from_raw(process).map(|process| kill_process(process, signal));
 }
 
 impl Place {

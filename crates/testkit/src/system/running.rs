@@ -9,7 +9,8 @@ use std::thread;
 use anyhow::Context as _;
 use identity::KeyPair;
 
-use super::control_plane::{Cli, ControlPlane, Environment};
+use super::configuration;
+use super::control_plane::{Cli, ControlPlane};
 use super::database::Database;
 use super::envoy::{Envoy, EnvoyOptions, Issuer};
 use super::options::{AUDIENCE, SystemOptions};
@@ -17,14 +18,17 @@ use super::postgres::Postgres;
 use super::ready::until_ready;
 use super::scope::Scope;
 use super::tools::Tools;
+use super::wires::{self, Wires};
 use crate::github::FakeGithub;
 use crate::issuer::DevIssuer;
 
 /// A running system. Fields are in the order in which they end: clients before what they use.
 pub struct System {
     envoy: Envoy,
+    envoy_options: EnvoyOptions,
     control_planes: Vec<ControlPlane>,
     cli: Cli,
+    wires: Option<Wires>,
     database: Database,
     postgres: Option<Postgres>,
     github: FakeGithub,
@@ -47,7 +51,11 @@ impl System {
         let (postgres, database) = database(&tools, options.own_postgres, &scope).await?;
         let identity = KeyPair::generate()?;
         let organization = options.github.organizations.first().context("GitHub without an organisation")?;
-        let mut environment = environment(&scope, &github, &organization.login, &identity, database.url())?;
+        let mut wires = if options.wires { Some(Wires::new(database.url(), &github, &issuer).await?) } else { None };
+        let mut environment = configuration::all(&scope, &github, &organization.login, &identity, database.url())?;
+        if let Some(wires) = &wires {
+            environment.extend(configuration::by_wire(wires, &github, database.url())?);
+        }
         environment.extend(options.control_plane);
         let cli = Cli { binary: tools.control_plane.clone(), environment };
         cli.succeed(&["init-db"]).await?;
@@ -56,10 +64,22 @@ impl System {
         for number in 0..options.replicas.max(1) {
             control_planes.push(replica(number, &cli, None, &scope).await?);
         }
-        let addresses = control_planes.iter().map(ControlPlane::host_and_port).collect::<anyhow::Result<Vec<_>>>()?;
+        let mut addresses = Vec::new();
+        for control_plane in &control_planes {
+            addresses.push(match &mut wires {
+                Some(wires) => wires.add(control_plane).await?,
+                None => control_plane.host_and_port()?,
+            });
+        }
         tracing::info!("the control plane is up");
-        let believed = options.believe.unwrap_or_else(|| as_believed(&issuer));
-        let envoy = EnvoyOptions {
+        let believed = match (options.believe, &wires) {
+            (Some(other), _) => other,
+            (None, None) => as_believed(&issuer),
+            (None, Some(wires)) => {
+                Issuer { jwks_url: wires::through(&wires.issuer, &issuer.jwks_uri())?, ..as_believed(&issuer) }
+            }
+        };
+        let envoy_options = EnvoyOptions {
             binary: tools.envoy,
             filter: tools.filter,
             template: with_endpoints(&options.envoy_template, &addresses),
@@ -68,12 +88,25 @@ impl System {
             signing_key: identity.private_pem.clone(),
             concurrency: options.envoy_concurrency,
         };
-        let envoy = Envoy::start(&envoy, &scope).await?;
+        let envoy = Envoy::start(&envoy_options, &scope).await?;
         let keys_of = options.wait_for_keys.then_some(&believed);
         let ready = until_ready(envoy.edge_url(), keys_of, options.envoy_concurrency).await;
         ready.with_context(|| shown(&scope))?;
         tracing::info!("Envoy is up, with the filter");
-        Ok(Self { envoy, control_planes, cli, database, postgres, github, issuer, identity, believed, scope })
+        Ok(Self {
+            envoy,
+            envoy_options,
+            control_planes,
+            cli,
+            wires,
+            database,
+            postgres,
+            github,
+            issuer,
+            identity,
+            believed,
+            scope,
+        })
     }
 
     /// Base URL for clients: Envoy.
@@ -131,6 +164,11 @@ impl System {
         self.postgres.as_mut()
     }
 
+    /// The wires between the parts, where [`SystemOptions::wires`] asked for them.
+    pub fn wires(&self) -> Option<&Wires> {
+        self.wires.as_ref()
+    }
+
     /// What else a test wants to start with this system, such as an [`OidcProvider`].
     pub fn scope(&self) -> &Arc<Scope> {
         &self.scope
@@ -153,6 +191,11 @@ impl System {
         old.process().stop();
         *old = replica(number, &self.cli, Some(port), &self.scope).await?;
         Ok(())
+    }
+
+    /// Starts Envoy anew on the same port for clients, as after a crash.
+    pub async fn restart_envoy(&mut self) -> anyhow::Result<()> {
+        self.envoy.start_again(&self.envoy_options, &self.scope).await
     }
 
     /// Everything that every process wrote, by the name of its log file.
@@ -204,32 +247,6 @@ async fn database(tools: &Tools, own: bool, scope: &Arc<Scope>) -> anyhow::Resul
     let postgres = Postgres::start(&tools.postgres, scope).await?;
     let database = Database::create(postgres.url()).await?;
     Ok((Some(postgres), database))
-}
-
-/// The control plane's configuration.
-fn environment(
-    scope: &Scope,
-    github: &FakeGithub,
-    organization: &str,
-    identity: &KeyPair,
-    database_url: &str,
-) -> anyhow::Result<Environment> {
-    let key_file = scope.directory().join("github-app.pem");
-    crate::secret_file::write(&key_file, github.app_private_key_pem())?;
-    let variables = [
-        ("DATABASE_URL", database_url.to_owned()),
-        ("GITHUB_API_URL", github.base_url().to_owned()),
-        ("GITHUB_WEB_URL", github.base_url().to_owned()),
-        ("GITHUB_APP_ID", github.app_id().to_string()),
-        ("GITHUB_APP_INSTALLATION_ID", github.installation_id().to_string()),
-        ("GITHUB_ORG", organization.to_owned()),
-        ("GITHUB_APP_PRIVATE_KEY_PATH", key_file.display().to_string()),
-        ("IDENTITY_PUBLIC_KEYS", identity.public_pem.clone()),
-        ("LOG_LEVEL", "info".to_owned()),
-        ("SERVICE_HOST", "127.0.0.1".to_owned()),
-        ("SERVICE_PORT", "0".to_owned()),
-    ];
-    Ok(variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn logs(directory: &Path) -> anyhow::Result<Vec<(String, String)>> {
