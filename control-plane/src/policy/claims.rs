@@ -92,6 +92,15 @@ impl Condition {
         })
     }
 
+    /// What everything begins with that fulfils it.
+    pub(super) fn beginnings(&self) -> Vec<&str> {
+        match self {
+            Self::Exact(wanted) => vec![wanted],
+            Self::OneOf(wanted) => wanted.iter().map(String::as_str).collect(),
+            Self::Like(glob, _) => vec![glob.prefix()],
+        }
+    }
+
     /// To be read after "must be".
     pub(super) fn describe(&self) -> String {
         match self {

@@ -148,6 +148,8 @@ fn form_error(error: &serde_saphyr::Error) -> PolicyError {
 }
 
 #[cfg(test)]
+mod github_tests;
+#[cfg(test)]
 mod property_tests;
 #[cfg(test)]
 mod schema_tests;

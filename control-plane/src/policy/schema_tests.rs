@@ -18,6 +18,11 @@ fn examples() -> Vec<String> {
     blocks.map(str::to_owned).collect()
 }
 
+/// The example of the page that has this in it.
+pub(super) fn example(with: &str) -> String {
+    examples().into_iter().find(|example| example.contains(with)).unwrap_or_else(|| panic!("no example has {with}"))
+}
+
 fn is_valid(text: &str) -> bool {
     let validator = jsonschema::draft202012::new(&schema()).unwrap();
     serde_saphyr::from_str::<Value>(text).is_ok_and(|value| validator.is_valid(&value))
