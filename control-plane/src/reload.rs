@@ -1,4 +1,4 @@
-//! Takes a changed policy file into force: within seconds of its change, or at once on SIGHUP.
+//! Takes a changed policy file into force: within about two seconds of its change, or at once on SIGHUP.
 //!
 //! The content is compared, not the time of the change, so that it makes no difference how the file is replaced
 //! (Kubernetes swaps a link to a directory). Each replica does this for itself.
@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -13,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::{Entry, Event, Outcome};
 use crate::operations::App;
-use crate::policy::Change;
+use crate::policy::{Change, PolicyFile};
 
 /// How often the file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -27,17 +28,19 @@ pub async fn run(app: Arc<App>, end: CancellationToken) -> std::io::Result<()> {
     loop {
         tokio::select! {
             () = end.cancelled() => return Ok(()),
-            _ = ticks.tick() => {}
-            Some(()) = hangups.recv() => tracing::info!("told to read the policy file again"),
+            _ = ticks.tick() => read_again(&app, PolicyFile::look).await,
+            Some(()) = hangups.recv() => {
+                tracing::info!("told to read the policy file again");
+                read_again(&app, PolicyFile::reload).await;
+            }
         }
-        look(&app).await;
     }
 }
 
-/// One look at the file.
-pub async fn look(app: &App) {
+/// Reads the file in one of its two ways, and records what comes of it.
+pub async fn read_again(app: &App, how: fn(&PolicyFile, DateTime<Utc>) -> Change) {
     let (file, now) = (Arc::clone(&app.policy), app.clock.now());
-    let Ok(change) = tokio::task::spawn_blocking(move || file.reload(now)).await else { return };
+    let Ok(change) = tokio::task::spawn_blocking(move || how(&file, now)).await else { return };
     let status = app.policy.status();
     let (event, outcome, reasons) = match change {
         Change::None => return,

@@ -1,4 +1,8 @@
 //! The policy file: read at start, and again whenever it changes. A broken one changes nothing but the health report.
+//!
+//! A file that is being written in place may be read halfway. Half a policy can be in order and grant more than the
+//! whole, when the line with a limit or a condition is not there yet; so a change counts only once two looks have found
+//! the same.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -7,6 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::{MAX_SIZE, Policy, PolicyError};
 
@@ -21,6 +26,8 @@ struct State {
     loaded_at: DateTime<Utc>,
     /// Why the file as it is now is not in force.
     error: Option<String>,
+    /// SHA-256 of what the last look found; none if it could read nothing.
+    found: Option<String>,
 }
 
 /// Why a policy file can't be used.
@@ -69,7 +76,8 @@ impl PolicyFile {
     }
 
     fn of(path: Option<PathBuf>, policy: Policy, now: DateTime<Utc>) -> Arc<Self> {
-        let state = State { policy: Arc::new(policy), loaded_at: now, error: None };
+        let found = policy.sha256().map(str::to_owned);
+        let state = State { policy: Arc::new(policy), loaded_at: now, error: None, found };
         Arc::new(Self { path, state: RwLock::new(state) })
     }
 
@@ -78,12 +86,27 @@ impl PolicyFile {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).policy)
     }
 
-    /// Reads the file again. What is in force changes as a whole, and only to a policy that is in order.
+    /// Looks at the file, and takes it into force if the look before has found the same.
+    pub fn look(&self, now: DateTime<Utc>) -> Change {
+        self.read_again(now, false)
+    }
+
+    /// Takes the file into force: somebody says that it is whole.
     pub fn reload(&self, now: DateTime<Utc>) -> Change {
+        self.read_again(now, true)
+    }
+
+    /// What is in force changes as a whole, and only to a policy that is in order.
+    fn read_again(&self, now: DateTime<Utc>, is_whole: bool) -> Change {
         let Some(path) = &self.path else { return Change::None };
-        let loaded = read(path);
+        let content = content(path);
+        let found = content.as_ref().ok().map(|content| hex::encode(Sha256::digest(content)));
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        match loaded {
+        let before = std::mem::replace(&mut state.found, found);
+        if !is_whole && before != state.found {
+            return Change::None;
+        }
+        match content.and_then(|content| Ok(Policy::parse(&content)?)) {
             Ok(policy) => {
                 state.error = None;
                 if policy.sha256() == state.policy.sha256() {
@@ -118,9 +141,54 @@ impl PolicyFile {
 
 /// The policy of the file at this path.
 pub fn read(path: &Path) -> Result<Policy, LoadError> {
+    Ok(Policy::parse(&content(path)?)?)
+}
+
+fn content(path: &Path) -> Result<Vec<u8>, LoadError> {
     // A byte more than is allowed tells that it is too much.
     let limit = u64::try_from(MAX_SIZE).unwrap_or(u64::MAX).saturating_add(1);
     let mut content = Vec::new();
     File::open(path)?.take(limit).read_to_end(&mut content)?;
-    Ok(Policy::parse(&content)?)
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The last line narrows the grant, so that the file is in order without it and grants more.
+    const WHOLE: &str = "version: 1
+rules:
+  - name: a
+    match: {iss: https://idp.example.com, claims: {aud: x}}
+    grant:
+      targets: [org:acme]
+      modes: [jit]
+";
+
+    #[test]
+    fn what_is_half_written_is_not_taken_into_force() {
+        let path = std::env::temp_dir().join(format!("policy-file-{}.yaml", std::process::id()));
+        let now = DateTime::UNIX_EPOCH;
+        let hash = |text: &str| Some(hex::encode(Sha256::digest(text)));
+        std::fs::write(&path, "version: 1\nrules: []\n").unwrap();
+        let file = PolicyFile::open(path.clone(), now).unwrap();
+        let half = WHOLE.replace("      modes: [jit]\n", "");
+        assert!(Policy::parse(half.as_bytes()).is_ok());
+        for (text, expected) in [(half.as_str(), Change::None), (WHOLE, Change::None), (WHOLE, Change::Loaded)] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(file.look(now), expected);
+        }
+        assert_eq!((file.status().sha256, file.look(now)), (hash(WHOLE), Change::None));
+
+        // A file that is gone for a moment, or empty, is no broken one yet; and told of, each counts at once.
+        std::fs::write(&path, "").unwrap();
+        assert_eq!((file.look(now), file.status().status), (Change::None, "ok"));
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!((file.look(now), file.status().status), (Change::None, "ok"));
+        assert!(matches!(file.look(now), Change::Broken(_)));
+        std::fs::write(&path, &half).unwrap();
+        assert_eq!((file.reload(now), file.status().sha256), (Change::Loaded, hash(&half)));
+        std::fs::remove_file(&path).unwrap();
+    }
 }

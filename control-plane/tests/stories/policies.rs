@@ -1,5 +1,7 @@
 //! What a policy grants, to whom runners belong, and that limits hold.
 
+use control_plane::policy::PolicyFile;
+use control_plane::reload::read_again;
 use identity::headers;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -196,7 +198,7 @@ async fn a_key_gives_no_secret_of_a_runner_that_is_not_the_callers_any_more(pool
     assert_eq!(ask().await?.status, 201);
     assert_eq!(ask().await?.status, 201, "a repeat");
     std::fs::write(&path, one_rule("owner: green", ""))?;
-    control_plane::reload::look(&world.app).await;
+    read_again(&world.app, PolicyFile::reload).await;
     assert_eq!(ask().await?.problem(), "runner-deleted");
     Ok(())
 }
@@ -224,20 +226,20 @@ async fn a_broken_file_under_load_changes_nothing_but_the_health_report(pool: Pg
         for number in 0..60 {
             let broken = ["version: 1\nrules: [", "", "version: 1\nrules: []\nextra: 1", "\u{feff}%"];
             std::fs::write(&path, broken[number % broken.len()])?;
-            control_plane::reload::look(&world.app).await;
+            read_again(&world.app, PolicyFile::reload).await;
             assert_eq!(status().await?, "stale");
             std::fs::write(&path, &good)?;
-            control_plane::reload::look(&world.app).await;
+            read_again(&world.app, PolicyFile::reload).await;
             assert_eq!(status().await?, "ok");
         }
         anyhow::Ok(())
     };
     tokio::try_join!(load, reloads)?;
     std::fs::remove_file(&path)?;
-    control_plane::reload::look(&world.app).await;
+    read_again(&world.app, PolicyFile::reload).await;
     assert_eq!(status().await?, "stale");
     std::fs::write(&path, "version: 1\nrules: []\n")?;
-    control_plane::reload::look(&world.app).await;
+    read_again(&world.app, PolicyFile::reload).await;
     assert_eq!(status().await?, "ok");
     assert_eq!(provision(&world, "m", json!({"runner_name": "last"})).await?.problem(), "denied-by-policy");
     let events = world.events().await?;
