@@ -7,7 +7,7 @@ use sqlx::PgPool;
 
 use super::environment;
 use crate::audit::{Actor, Entry, Event, Origin, Outcome};
-use crate::policy;
+use crate::policy::{self, Policy};
 
 /// The account that started the command. It is what the system says, not a proof: whoever can run this command with
 /// the service's credentials could write anything into the database.
@@ -20,8 +20,13 @@ pub(super) fn origin() -> Origin {
 /// Of the policy file that the service here would use. It decides nothing about commands, so one that can't be read
 /// stops none.
 fn policy_sha256() -> Option<String> {
+    policy()?.sha256().map(str::to_owned)
+}
+
+/// The policy of the file that the service here would use, if there is one that can be read.
+pub(super) fn policy() -> Option<Policy> {
     let path = environment("POLICY_FILE").filter(|path| !path.trim().is_empty())?;
-    policy::read(Path::new(path.trim())).ok()?.sha256().map(str::to_owned)
+    policy::read(Path::new(path.trim())).ok()
 }
 
 /// Records that a command was given, with its options; before anything is shown or done.

@@ -11,6 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, PgPool};
 
+use super::confirm::{self, Consent, Unattended};
 use super::table::render;
 use super::{Output, account, environment, open};
 use crate::audit::{AuditKey, Chain, Dropped, Entry, Event, Gaps, Outcome, Records};
@@ -31,9 +32,8 @@ pub(super) struct DropArgs {
     /// The file (export-audit-log) that holds exactly their entries
     #[arg(long, value_name = "FILE")]
     export: PathBuf,
-    /// Only say what would be done
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    consent: Consent,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     output: Output,
@@ -45,8 +45,9 @@ fn parse_month(text: &str) -> Result<DateTime<Utc>, String> {
 }
 
 pub(super) async fn drop_partitions(arguments: DropArgs) -> anyhow::Result<()> {
+    let must_ask = arguments.consent.must_ask(Unattended::IsRefused)?;
     let (database, key) = config::database_and_audit_key(&environment)?;
-    let options = json!({"before": arguments.before, "dry_run": arguments.dry_run});
+    let options = json!({"before": arguments.before, "dry_run": arguments.consent.dry_run});
     let pool = open(&database, "drop-audit-log", options).await?;
     let rights = roles::audit_rights(&mut *pool.acquire().await?).await?;
     ensure!(
@@ -61,16 +62,31 @@ pub(super) async fn drop_partitions(arguments: DropArgs) -> anyhow::Result<()> {
         arguments.before.format("%Y-%m")
     );
     let dropped = compare(&pool, &partitions, &arguments.export, key.as_ref()).await?;
-    if !arguments.dry_run {
+    if must_ask {
+        confirm::ask(&question(&dropped, arguments.before))?;
+    }
+    if !arguments.consent.dry_run {
         carry_out(&pool, &partitions, &dropped).await?;
     }
     print(&dropped, &arguments);
     Ok(())
 }
 
+fn question(dropped: &[Dropped], before: DateTime<Utc>) -> String {
+    let entries: i64 = dropped.iter().map(|each| each.entries).sum();
+    let names: Vec<&str> = dropped.iter().map(|each| each.partition_name.as_str()).collect();
+    format!(
+        "{entries} entries of the audit log, all those before {}, will be dropped from the database for good, with {} \
+         partition(s): {}. The file holds each of them.",
+        before.format("%Y-%m"),
+        names.len(),
+        names.join(", ")
+    )
+}
+
 fn print(dropped: &[Dropped], arguments: &DropArgs) {
     match arguments.output {
-        Output::Json => println!("{:#}", json!({"dry_run": arguments.dry_run, "partitions": dropped})),
+        Output::Json => println!("{:#}", json!({"dry_run": arguments.consent.dry_run, "partitions": dropped})),
         Output::Table => {
             let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
             let row = |each: &Dropped| {
@@ -79,7 +95,7 @@ fn print(dropped: &[Dropped], arguments: &DropArgs) {
             };
             let rows: Vec<_> = dropped.iter().map(row).collect();
             print!("{}", render(&["PARTITION", "ENTRIES", "FIRST POSITION", "LAST POSITION"], &rows));
-            eprintln!("{}", if arguments.dry_run { "nothing was dropped: a dry run" } else { "dropped" });
+            eprintln!("{}", if arguments.consent.dry_run { "nothing was dropped: a dry run" } else { "dropped" });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: `serve`, and what an administrator needs.
 
 mod account;
+mod confirm;
 mod doctor;
 mod drop;
 mod export;
@@ -29,7 +30,7 @@ const AFTER_HELP: &str = "\
 Configuration comes from the environment and from a file `.env`; docs/configuration.md\ndescribes every variable.
 
 Exit codes: 0 done; 1 failed, or the configuration is not complete; 2 wrong usage; 3 the audit log does not verify;
-4 `doctor` found an error.";
+4 `doctor` found an error; 5 not done, because nobody confirmed it.";
 
 #[derive(Parser)]
 #[command(name = "runner-tokens", version, about = "Hands out short-lived GitHub Actions runner registrations", after_help = AFTER_HELP)]
@@ -64,8 +65,11 @@ enum Command {
     #[command(after_help = "Example:\n  runner-tokens list-runners --status offline --label gpu --output json")]
     ListRunners(runners::ListArgs),
     /// Delete runners that are off line for too long, or that no machine ever came on line with
-    #[command(after_help = "Busy runners are kept, and runners that this service did not register never touched.\n\n\
-        Example:\n  runner-tokens cleanup-stale-runners --hours 48 --dry-run")]
+    #[command(
+        after_help = "Busy runners are kept, and runners that this service did not register never touched. On a \
+        terminal it asks before it deletes any, unless --yes is given; without a terminal it does not ask.\n\n\
+        Example:\n  runner-tokens cleanup-stale-runners --hours 48 --dry-run"
+    )]
     CleanupStaleRunners(runners::CleanupArgs),
     /// Compare the records with GitHub now
     #[command(after_help = "Example:\n  runner-tokens sync-github")]
@@ -79,7 +83,9 @@ enum Command {
     /// Refuse a principal, everybody with a claim or a whole issuer from now on, and take their runners away
     #[command(
         after_help = "Provisions under way come to nothing. Idle runners are deleted now, busy ones when their job \
-        has ended. Safe to repeat.\n\nExample:\n  runner-tokens revoke-principal --issuer https://idp.example.com \
+        has ended. Safe to repeat. On a terminal it asks first, unless --yes is given. Without a terminal, one subject \
+        is revoked at once, as an emergency needs it; --claim and --whole-issuer, which may mean many, need --yes.\
+        \n\nExample:\n  runner-tokens revoke-principal --issuer https://idp.example.com \
         --subject ci-7 --reason 'token leaked'"
     )]
     RevokePrincipal(principals::RevokeArgs),
@@ -105,7 +111,7 @@ enum Command {
     VerifyAuditLog(verify::VerifyArgs),
     /// Drop old months of the audit log, after they were exported
     #[command(after_help = "For the owner's role alone. The file must hold exactly the entries that are dropped, as \
-        they were sealed.\n\nExample:\n  runner-tokens export-audit-log --since 2020-01-01 --until 2026-01-01 --format \
+        they were sealed. On a terminal it asks first; without a terminal it needs --yes.\n\nExample:\n  runner-tokens export-audit-log --since 2020-01-01 --until 2026-01-01 --format \
         jsonl --output 2025.jsonl\n  runner-tokens drop-audit-log --before 2026-01 --export 2025.jsonl --dry-run")]
     DropAuditLog(drop::DropArgs),
     /// Show every setting as it counts, with secrets masked and where it came from
@@ -137,6 +143,8 @@ pub fn main() -> ExitCode {
                 ExitCode::from(3)
             } else if error.is::<doctor::Unwell>() {
                 ExitCode::from(4)
+            } else if error.is::<confirm::NotConfirmed>() {
+                ExitCode::from(5)
             } else {
                 ExitCode::FAILURE
             }

@@ -2,12 +2,16 @@
 
 use anyhow::{anyhow, ensure};
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::confirm::{self, Consent, Unattended};
 use super::runners::app;
+use super::table::{harmless, render};
 use super::{Output, account};
-use crate::operations::{self, Departure};
-use crate::policy::{ClaimValue, Revoked};
+use crate::operations::{self, Departure, Prospect};
+use crate::policy::{ClaimValue, Revoked, Who};
+use crate::runner::State;
+use crate::store::runners::Runner;
 
 #[derive(Args)]
 pub(super) struct Whom {
@@ -44,15 +48,85 @@ pub(super) struct RevokeArgs {
     /// Why, for the audit log
     #[arg(long, default_value = "")]
     reason: String,
+    #[command(flatten)]
+    consent: Consent,
     /// How to print the outcome
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
+/// One subject is what every script of an emergency names; the others may mean a whole company.
+fn unattended(revoked: &Revoked) -> Unattended {
+    match revoked.who {
+        Who::Subject(_) => Unattended::GoesOn,
+        Who::Claim(_) | Who::Everybody => Unattended::IsRefused,
+    }
+}
+
+fn counts(expected: &Prospect) -> String {
+    let of = |state| expected.runners.iter().filter(|runner| runner.state == state).count();
+    let busy = expected.runners.iter().filter(|runner| runner.busy).count();
+    format!(
+        "{} runner(s) will be deleted here and on GitHub: {} pending ({} of them being provisioned at this moment), {} on \
+         line, {} off line. {busy} of them run a job, which may end first.",
+        expected.runners.len(),
+        of(State::Pending),
+        expected.under_way,
+        of(State::Active),
+        of(State::Offline),
+    )
+}
+
+/// What it would do.
+fn foretell(revoked: &Revoked, expected: &Prospect, output: Output) {
+    let policy = account::policy();
+    let rules = policy.as_ref().map(|policy| policy.rules_of(&revoked.issuer)).unwrap_or_default();
+    if output == Output::Json {
+        let runners = expected.runners.iter().map(|runner| {
+            json!({
+                "runner_id": runner.id, "runner_name": runner.name, "target": runner.target, "status": runner.state,
+                "busy": runner.busy,
+            })
+        });
+        let whole = json!({
+            "dry_run": true, "already_revoked": expected.is_revoked, "policy_rules": rules,
+            "under_way": expected.under_way, "runners": runners.collect::<Value>(),
+        });
+        println!("{whole:#}");
+        return;
+    }
+    let already = if expected.is_revoked { " (they are already)" } else { "" };
+    println!("{} would be refused everywhere{already}.", harmless(&revoked.to_string()));
+    match (&policy, rules.is_empty()) {
+        (None, _) => println!("There is no policy file here (POLICY_FILE), so the rules for them are not known."),
+        (Some(_), true) => println!("No rule of the policy here is about their issuer."),
+        (Some(_), false) => println!("Rules of the policy here about their issuer: {}.", rules.join(", ")),
+    }
+    println!("{}", counts(expected).replacen("will be", "would be", 1));
+    let row = |runner: &Runner| {
+        let busy = if runner.busy { "yes" } else { "no" };
+        vec![runner.name.clone(), runner.state.to_string(), busy.to_owned(), runner.target.clone()]
+    };
+    let rows: Vec<_> = expected.runners.iter().map(row).collect();
+    print!("{}", render(&["NAME", "STATUS", "BUSY", "TARGET"], &rows));
+    eprintln!("nothing was revoked: a dry run");
+}
+
 pub(super) async fn revoke(arguments: RevokeArgs) -> anyhow::Result<()> {
     let revoked = arguments.whom.revoked()?;
     let (origin, text) = (account::origin(), revoked.to_string());
-    let app = app("revoke-principal", json!({"whom": text, "reason": arguments.reason})).await?;
+    let consent = &arguments.consent;
+    let must_ask = consent.must_ask(unattended(&revoked))?;
+    let options = json!({"whom": text, "reason": arguments.reason, "dry_run": consent.dry_run});
+    let app = app("revoke-principal", options).await?;
+    if consent.dry_run {
+        foretell(&revoked, &operations::prospect(&app, &revoked).await?, arguments.output);
+        return Ok(());
+    }
+    if must_ask {
+        let expected = operations::prospect(&app, &revoked).await?;
+        confirm::ask(&format!("{text} will be refused everywhere from now on.\n{}", counts(&expected)))?;
+    }
     let ids = operations::revoke(&app, &origin, revoked, &arguments.reason).await?;
     eprintln!("revoked: {text}; from now on they are refused everywhere");
     let (mut gone, mut waiting, mut failed) = (0_usize, 0_usize, 0_usize);
@@ -87,12 +161,18 @@ pub(super) async fn revoke(arguments: RevokeArgs) -> anyhow::Result<()> {
 pub(super) struct RestoreArgs {
     #[command(flatten)]
     whom: Whom,
+    /// How to print the outcome
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
 }
 
 pub(super) async fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
     let revoked = arguments.whom.revoked()?;
     let app = app("restore-principal", json!({"whom": revoked.to_string()})).await?;
     operations::restore(&app, &account::origin(), &revoked).await?;
-    println!("restored: {revoked}");
+    match arguments.output {
+        Output::Json => println!("{:#}", json!({"restored": revoked.to_string()})),
+        Output::Table => println!("restored: {}", harmless(&revoked.to_string())),
+    }
     Ok(())
 }

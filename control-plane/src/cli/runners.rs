@@ -6,7 +6,8 @@ use anyhow::{Context as _, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::table::render;
+use super::confirm::{self, Consent, Unattended};
+use super::table::{harmless, render};
 use super::{Output, account, database, environment, open};
 use crate::clock::Clock;
 use crate::config;
@@ -91,20 +92,18 @@ pub(super) struct CleanupArgs {
     /// Runners off line for longer than this are stale
     #[arg(long)]
     hours: u32,
-    /// Only say what would be done
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    consent: Consent,
     /// How to print it
     #[arg(long, value_enum, default_value_t)]
     output: Output,
 }
 
 pub(super) async fn cleanup(arguments: CleanupArgs) -> anyhow::Result<()> {
-    let options = json!({"hours": arguments.hours, "dry_run": arguments.dry_run});
-    let app = app("cleanup-stale-runners", options).await?;
-    let turn = turn(&app).await?;
-    eprintln!("looking at stale runners on GitHub …");
-    let cleaned = jobs::cleanup(&app, &account::origin(), Some(arguments.hours), arguments.dry_run, &turn).await?;
+    let (hours, dry_run) = (arguments.hours, arguments.consent.dry_run);
+    let must_ask = arguments.consent.must_ask(Unattended::GoesOn)?;
+    let app = app("cleanup-stale-runners", json!({"hours": hours, "dry_run": dry_run})).await?;
+    let cleaned = if must_ask { agreed_cleanup(&app, hours).await? } else { cleanup_now(&app, hours, dry_run).await? };
     match arguments.output {
         Output::Json => {
             let runners = cleaned.iter().map(|Cleaned { runner, action }| {
@@ -113,13 +112,13 @@ pub(super) async fn cleanup(arguments: CleanupArgs) -> anyhow::Result<()> {
                     "status": runner.state, "action": action,
                 })
             });
-            println!("{:#}", json!({"dry_run": arguments.dry_run, "runners": runners.collect::<Value>()}));
+            println!("{:#}", json!({"dry_run": dry_run, "runners": runners.collect::<Value>()}));
         }
         Output::Table => {
             let rows: Vec<Vec<String>> = cleaned
                 .iter()
                 .map(|Cleaned { runner, action }| {
-                    let done = describe(*action, arguments.dry_run).to_owned();
+                    let done = describe(*action, dry_run).to_owned();
                     vec![runner.name.clone(), runner.target.clone(), runner.state.to_string(), done]
                 })
                 .collect();
@@ -129,6 +128,35 @@ pub(super) async fn cleanup(arguments: CleanupArgs) -> anyhow::Result<()> {
     let failed = cleaned.iter().filter(|each| each.action == Action::Failed).count();
     ensure!(failed == 0, "{failed} runner(s) could not be cleaned up; the log says why");
     Ok(())
+}
+
+async fn cleanup_now(app: &App, hours: u32, dry_run: bool) -> anyhow::Result<Vec<Cleaned>> {
+    let turn = turn(app).await?;
+    eprintln!("looking at stale runners on GitHub …");
+    Ok(jobs::cleanup(app, &account::origin(), Some(hours), dry_run, &turn).await?)
+}
+
+/// Looks first, asks, and then cleans up what was agreed to; each runner is looked at again. The service's own turn is
+/// not held up while somebody thinks.
+async fn agreed_cleanup(app: &App, hours: u32) -> anyhow::Result<Vec<Cleaned>> {
+    let seen = cleanup_now(app, hours, true).await?;
+    let going: Vec<&Runner> =
+        seen.iter().filter(|each| each.action == Action::Deleted).map(|each| &each.runner).collect();
+    if going.is_empty() {
+        return Ok(seen);
+    }
+    let names: Vec<&str> = going.iter().map(|runner| runner.name.as_str()).collect();
+    confirm::ask(&format!(
+        "{} runner(s) will be deleted here and on GitHub: {}. {} will be kept.",
+        names.len(),
+        harmless(&names.join(", ")),
+        seen.len().saturating_sub(names.len())
+    ))?;
+    let ids: Vec<_> = going.iter().map(|runner| runner.id).collect();
+    let turn = turn(app).await?;
+    let mut cleaned = jobs::cleanup_among(app, &account::origin(), hours, &ids, &turn).await?;
+    cleaned.extend(seen.into_iter().filter(|each| each.action != Action::Deleted));
+    Ok(cleaned)
 }
 
 fn describe(action: Action, dry_run: bool) -> &'static str {

@@ -5,6 +5,7 @@
 use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::reconcile::same;
 use super::{Turn, before};
@@ -48,9 +49,36 @@ pub async fn cleanup(
     dry_run: bool,
     turn: &Turn,
 ) -> Result<Vec<Cleaned>, OperationError> {
+    sweep(app, origin, hours, stale(app, hours).await?, dry_run, turn).await
+}
+
+/// Like [`cleanup`], of these runners alone: those that somebody has agreed to.
+pub async fn cleanup_among(
+    app: &App,
+    origin: &Origin,
+    hours: u32,
+    agreed: &[Uuid],
+    turn: &Turn,
+) -> Result<Vec<Cleaned>, OperationError> {
+    let mut stale = stale(app, Some(hours)).await?;
+    stale.retain(|runner| agreed.contains(&runner.id));
+    sweep(app, origin, Some(hours), stale, false, turn).await
+}
+
+async fn stale(app: &App, hours: Option<u32>) -> Result<Vec<Runner>, OperationError> {
     let now = app.clock.now();
     let offline = hours.map(|hours| before(now, TimeDelta::hours(i64::from(hours))));
-    let stale = runners::stale(&mut *app.connection().await?, before(now, EXPIRY_RESERVE), offline).await?;
+    runners::stale(&mut *app.connection().await?, before(now, EXPIRY_RESERVE), offline).await.map_err(Into::into)
+}
+
+async fn sweep(
+    app: &App,
+    origin: &Origin,
+    hours: Option<u32>,
+    stale: Vec<Runner>,
+    dry_run: bool,
+    turn: &Turn,
+) -> Result<Vec<Cleaned>, OperationError> {
     let mut cleaned = Vec::with_capacity(stale.len());
     for runner in stale {
         let action = match one(app, origin, &runner, dry_run, turn).await {

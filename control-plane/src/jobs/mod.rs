@@ -11,7 +11,7 @@ mod reconcile;
 mod turn;
 
 pub use audit::{checkpoint, push, seal};
-pub use cleanup::{Action, Cleaned, cleanup};
+pub use cleanup::{Action, Cleaned, cleanup, cleanup_among};
 pub use drains::drains;
 pub use reconcile::{Summary, reconcile};
 pub use turn::{Lost, Turn, try_turn, wait_for_turn};

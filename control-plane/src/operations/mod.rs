@@ -23,7 +23,7 @@ pub use lifecycle::{Observation, delete, is_news, observe, ours};
 pub use provision::{ProvisionCall, Provisioned, deny_provision, provision};
 pub use read::{ListCall, Listing, list, read};
 pub use refresh::refresh;
-pub use revoke::{Departure, depart, restore, revocation_of, revoke};
+pub use revoke::{Departure, Prospect, depart, prospect, restore, revocation_of, revoke};
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

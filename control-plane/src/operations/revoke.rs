@@ -16,7 +16,7 @@ use crate::github::Priority;
 use crate::policy::{ClaimValue, Revoked, Who};
 use crate::runner::State;
 use crate::store::revocations::{self, Revocation};
-use crate::store::runners;
+use crate::store::runners::{self, Runner};
 
 /// What a caller is revoked by, if they are.
 pub async fn revocation_of(conn: &mut PgConnection, caller: &Identity) -> sqlx::Result<Option<Revoked>> {
@@ -47,6 +47,34 @@ pub async fn revoke(app: &App, origin: &Origin, revoked: Revoked, reason: &str) 
     transaction.commit().await?;
     tracing::warn!(revoked = %revocation.revoked, runners = ids.len(), "revoked");
     Ok(ids)
+}
+
+/// What a revocation would do if it were made now.
+#[derive(Debug)]
+pub struct Prospect {
+    /// It is made already.
+    pub is_revoked: bool,
+    /// Live runners of those whom it is about, the oldest first.
+    pub runners: Vec<Runner>,
+    /// Of these, how many GitHub is being asked for a secret for: it goes to nobody.
+    pub under_way: usize,
+}
+
+/// Looks at what [`revoke`] would do, and changes nothing.
+pub async fn prospect(app: &App, revoked: &Revoked) -> Result<Prospect, OperationError> {
+    let mut conn = app.connection().await?;
+    let made = revocations::list(&mut conn, Some(&revoked.issuer)).await?;
+    let ids = revocations::runners_of(&mut conn, revoked).await?;
+    let mut runners = Vec::with_capacity(ids.len());
+    for id in ids {
+        runners.extend(runners::find(&mut conn, id).await?);
+    }
+    let now = app.clock.now();
+    Ok(Prospect {
+        is_revoked: made.iter().any(|revocation| revocation.revoked == *revoked),
+        under_way: runners.iter().filter(|runner| app.is_under_way(runner, now)).count(),
+        runners,
+    })
 }
 
 /// Takes a revocation back. Runners that are in the drain queue for it still go.

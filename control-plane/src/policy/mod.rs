@@ -101,6 +101,11 @@ impl Policy {
         self.rules.as_ref().map(Vec::len)
     }
 
+    /// The names of the rules that match callers of this issuer, if their claims do.
+    pub fn rules_of(&self, issuer: &str) -> Vec<&str> {
+        self.rules.iter().flatten().filter(|rule| rule.issuer == issuer).map(|rule| rule.name.as_str()).collect()
+    }
+
     /// Whether a verified caller may have this runner registered.
     pub fn decide(&self, caller: &Identity, wish: &Wish, defaults: &Defaults) -> Decision {
         match &self.rules {

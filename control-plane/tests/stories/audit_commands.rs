@@ -29,7 +29,7 @@ async fn every_command_leaves_an_entry(pool: PgPool) -> anyhow::Result<()> {
         let arguments: &[&str] = match command {
             "cleanup-stale-runners" => &["--hours", "48", "--dry-run"],
             "export-audit-log" => &["--since", "2020-01-01", "--output", "-"],
-            "drop-audit-log" => &["--before", "2020-01", "--export", "file"],
+            "drop-audit-log" => &["--yes", "--before", "2020-01", "--export", "file"],
             "revoke-principal" | "restore-principal" => {
                 &["--issuer", "https://idp.example.com", "--subject", "mallory"]
             }

@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// Two months of a year ago, the first ones with a partition, each with some entries; one of the first month was
 /// committed after those of the second.
-async fn history(pool: &PgPool) -> anyhow::Result<()> {
+pub(crate) async fn history(pool: &PgPool) -> anyhow::Result<()> {
     for month in ["2025_01", "2025_02"] {
         let start = format!("{}-01", month.replace('_', "-"));
         let script = format!(
@@ -42,7 +42,7 @@ async fn whole_sealed_months_go_after_their_export_and_the_chain_still_holds(poo
         ["export-audit-log", "--since", "2020-01-01", "--until", until, "--format", "jsonl", "--output", file]
     };
     let refused = async |before: &str, file: &str| -> anyhow::Result<String> {
-        let output = cli.run(&["drop-audit-log", "--before", before, "--export", file]).await?;
+        let output = cli.run(&["drop-audit-log", "--yes", "--before", before, "--export", file]).await?;
         assert_eq!(output.status.code(), Some(1));
         Ok(String::from_utf8(output.stderr)?)
     };
@@ -71,7 +71,7 @@ async fn whole_sealed_months_go_after_their_export_and_the_chain_still_holds(poo
     assert_eq!((&dry["partitions"][0]["entries"], &dry["dry_run"]), (&json!(3), &json!(true)), "{dry}");
     let count = "select count(*) from audit_log where occurred_at < '2025-02-01 00:00+00'";
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&pool).await?, 3);
-    let dropped = cli.json(&january).await?;
+    let dropped = cli.json(&[&january[..], &["--yes"]].concat()).await?;
     let partition = &dropped["partitions"][0];
     assert_eq!((&partition["first_position"], &partition["last_position"]), (&json!(1), &json!(4)), "{partition}");
     assert_eq!(sqlx::query_scalar::<_, i64>(count).fetch_one(&pool).await?, 0);
@@ -87,7 +87,8 @@ async fn whole_sealed_months_go_after_their_export_and_the_chain_still_holds(poo
     // February goes too, and what lies between its entries was dropped before.
     let february = ["export-audit-log", "--since", "2025-02-01", "--until", "2025-03-01", "--output", "february.json"];
     assert!(cli.run(&february).await?.status.success());
-    cli.json(&["drop-audit-log", "--before", "2025-03", "--export", "february.json", "--output", "json"]).await?;
+    cli.json(&["drop-audit-log", "--yes", "--before", "2025-03", "--export", "february.json", "--output", "json"])
+        .await?;
     assert_eq!(cli.json(&verify).await?["dropped"], json!(6));
     // One more entry that went without a record is found.
     sqlx::raw_sql("set session_replication_role = replica; delete from audit_log where event = 'audit-log.dropped'")
@@ -107,7 +108,7 @@ async fn nobody_but_the_owner_drops_months(pool: PgPool) -> anyhow::Result<()> {
     url.push(if url.contains('?') { '&' } else { '?' });
     url.push_str("options=-c%20role%3Drunner_tokens_service");
     std::fs::write(cli.directory.join("a.jsonl"), "")?;
-    let output = cli.run(&["drop-audit-log", "--before", "2025-02", "--export", "a.jsonl"]).await?;
+    let output = cli.run(&["drop-audit-log", "--yes", "--before", "2025-02", "--export", "a.jsonl"]).await?;
     let text = String::from_utf8(output.stderr)?;
     assert!(!output.status.success() && text.contains("may not drop"), "{text}");
     Ok(())
