@@ -34,6 +34,16 @@ pub(crate) fn build_alone(workspace: &Workspace, program: &str) -> Result<()> {
     step(&format!("cargo build of {program}"), || run(&mut command))
 }
 
+/// Builds the control plane as it is shipped; gives where it is.
+pub(crate) fn build_as_shipped(workspace: &Workspace) -> Result<PathBuf> {
+    let mut command = cargo(workspace);
+    command.args(["build", "--release", "--package", "control-plane", "--bin", CONTROL_PLANE]);
+    step(&format!("cargo build of {CONTROL_PLANE} with all optimisations (takes minutes)"), || {
+        run(command.env("SQLX_OFFLINE", "true"))
+    })?;
+    Ok(workspace.target.join("release").join(CONTROL_PLANE))
+}
+
 /// Where Cargo leaves a program.
 pub(crate) fn path(workspace: &Workspace, program: &str) -> PathBuf {
     workspace.target.join("debug").join(program)
