@@ -69,6 +69,8 @@ async fn one_target(
 ) -> Result<(), OperationError> {
     let started = app.clock.now();
     let listing = app.github.runners(target).await?;
+    // What was asked for while GitHub answered may be on it: nothing on it is known to have been there any earlier.
+    let listed = app.clock.now();
     let rows = runners::live_of_target(&mut *app.connection().await?, target).await?;
     let round = Round::new(app, origin, started, &listing, turn);
     summary.listed = summary.listed.saturating_add(listing.len());
@@ -91,7 +93,7 @@ async fn one_target(
         }
     }
     let mut transaction = app.pool.begin().await?;
-    cache::replace(&mut transaction, target, &listing, started).await?;
+    cache::replace(&mut transaction, target, &listing, listed).await?;
     transaction.commit().await?;
     let removed = interrupted::sweep(app, origin, target, &listing, started, turn).await?;
     summary.resolved = summary.resolved.saturating_add(removed);

@@ -87,6 +87,32 @@ async fn somebody_elses_runner_is_not_taken_for_the_lost_one(pool: PgPool) -> an
     Ok(())
 }
 
+/// A listing that takes its time shows runners that were asked for after it had begun.
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn what_is_asked_for_during_a_listing_was_not_there_before(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool).await?;
+    world.github.inject(Endpoint::ListRunners, Fault::HangBeforeCommit(Duration::from_secs(1)), 1);
+    let meanwhile = async {
+        while world.github.count(Endpoint::ListRunners) == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.advance_here(Duration::from_secs(1))?;
+        world.github.inject(Endpoint::JitConfig, Fault::AfterCommit(502), 1);
+        assert_eq!(world.provision("alice", json!({"runner_name": "lost", "mode": "jit"})).await?.status, 504);
+        world.running("alice", "found").await
+    };
+    let (compared, machine) = tokio::join!(world.reconcile(), meanwhile);
+    assert_eq!(compared?.listed, 2, "the listing shows both");
+    world.reconcile().await?;
+    assert_eq!(world.state("found").await?.0, "active");
+    world.advance_here(SETTLED)?;
+    world.reconcile().await?;
+    assert_eq!(world.state("lost").await?.1.as_deref(), Some("provision-interrupted"));
+    let left: Vec<u64> = world.github.runners().iter().map(|runner| runner.id).collect();
+    assert_eq!(left, [machine?.id()]);
+    Ok(())
+}
+
 #[sqlx::test(migrator = "MIGRATIONS")]
 async fn without_records_github_is_not_asked(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool.clone()).await?;
