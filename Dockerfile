@@ -20,7 +20,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
 FROM gcr.io/distroless/cc-debian12:nonroot AS control-plane
 COPY --from=build /out/runner-tokens /usr/local/bin/
 USER 65532:65532
-EXPOSE 8000
+# The service, and metrics if METRICS_ADDR says so.
+EXPOSE 8000 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/usr/local/bin/runner-tokens", "health"]
 ENTRYPOINT ["/usr/local/bin/runner-tokens"]
 CMD ["serve"]

@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod github;
 pub mod http;
 pub mod jobs;
+pub mod metrics;
 pub mod operations;
 pub mod policy;
 pub mod reload;

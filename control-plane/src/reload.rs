@@ -49,6 +49,7 @@ pub async fn read_again(app: &App, how: fn(&PolicyFile, DateTime<Utc>) -> Change
             (Event::PolicyLoaded, Outcome::Success, Vec::new())
         }
         Change::Broken(error) => {
+            app.metrics.policy_refused();
             tracing::error!(
                 error,
                 sha256 = status.sha256,

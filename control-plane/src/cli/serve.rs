@@ -16,7 +16,7 @@ use crate::operations::App;
 use crate::policy::PolicyFile;
 use crate::store::schema::SchemaError;
 use crate::store::{self, roles, schema};
-use crate::{config, jobs, reload};
+use crate::{config, jobs, metrics, reload};
 
 pub(super) async fn serve() -> anyhow::Result<()> {
     let config = config::serve(&environment)?;
@@ -33,6 +33,10 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let listener = TcpListener::bind(SocketAddr::new(config.host, config.port))
         .await
         .with_context(|| format!("can't listen on {}:{}", config.host, config.port))?;
+    let metrics_port = match config.metrics_addr {
+        Some(address) => Some(TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?),
+        None => None,
+    };
     tracing::info!("listening on http://{}", listener.local_addr()?);
 
     let end = CancellationToken::new();
@@ -41,6 +45,11 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     let upkeep = jobs::run(app.clone(), config.jobs, end.clone());
     let audit = jobs::run_audit(app.clone(), config.audit, end.clone());
     let jobs = tokio::spawn(async { tokio::join!(upkeep, audit) });
+    if let Some(listener) = metrics_port {
+        tracing::info!("metrics are at http://{}/metrics", listener.local_addr()?);
+        // Ends with the process, not before: a stop is worth watching.
+        tokio::spawn(metrics::serve(listener, app.clone()));
+    }
     let graceful = end.clone();
     let (webhooks, bounds) = (Webhooks::new(config.webhook_secrets), Bounds::new(config.rate_limit));
     let web = Web::new(app.clone(), config.verifier, webhooks, bounds);

@@ -18,7 +18,7 @@ pub use reader::{ConfigError, Environment, Problem};
 pub(crate) use settings::default_of;
 pub use settings::{Preset, SECTIONS, Section, Setting};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr as _;
@@ -61,6 +61,8 @@ pub struct ServeConfig {
     pub host: IpAddr,
     /// `SERVICE_PORT`, 8000 unless set; 0 takes any free one.
     pub port: u16,
+    /// `METRICS_ADDR`: where Prometheus asks; off unless set.
+    pub metrics_addr: Option<SocketAddr>,
     /// What the jobs do on their own.
     pub jobs: JobsConfig,
     /// How the audit log is sealed and sent on.
@@ -112,6 +114,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let verifier = read_verifier(&mut reader);
     let host = reader.or_default("SERVICE_HOST", "an IP address such as 127.0.0.1 or 0.0.0.0");
     let port = reader.or_default("SERVICE_PORT", "a port number from 0 to 65535");
+    let metrics_addr = reader.or_unset("METRICS_ADDR", "an IP address and a port, such as 127.0.0.1:9464");
     let jobs = read_jobs(&mut reader);
     let audit = audit::read(&mut reader);
     let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "a number of requests; 0 for no limit");
@@ -126,6 +129,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
             verifier,
             host: host?,
             port: port?,
+            metrics_addr,
             jobs: jobs?,
             audit: audit?,
             webhook_secrets,
@@ -211,6 +215,7 @@ mod tests {
             "GITHUB_APP_ID" => Some("my-app".to_owned()),
             "DATABASE_URL" => Some("mysql://root:hunter2@db/x".to_owned()),
             "RECONCILE_INTERVAL_SECONDS" => Some("0".to_owned()),
+            "METRICS_ADDR" => Some("9464".to_owned()),
             "GITHUB_INSTALLATIONS" => Some("org:other=1".to_owned()),
             "GITHUB_ENTERPRISE_TOKEN_FILE" => Some("/does/not/exist".to_owned()),
             _ => None,
@@ -225,6 +230,7 @@ mod tests {
             "GITHUB_INSTALLATIONS",
             "GITHUB_ORG",
             "IDENTITY_PUBLIC_KEYS",
+            "METRICS_ADDR",
             "RECONCILE_INTERVAL_SECONDS",
             "SERVICE_PORT",
         ] {

@@ -116,6 +116,12 @@ impl<'a> Reader<'a> {
         self.parse(variable, &value, form)
     }
 
+    /// A value, if there is one.
+    pub(super) fn or_unset<T: FromStr>(&mut self, variable: &'static str, form: &str) -> Option<T> {
+        let value = self.get(variable)?;
+        self.parse(variable, &value, form)
+    }
+
     fn parse<T: FromStr>(&mut self, variable: &'static str, value: &str, form: &str) -> Option<T> {
         let parsed = value.parse().ok();
         if parsed.is_none() {

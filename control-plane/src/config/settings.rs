@@ -200,6 +200,12 @@ const SERVICE: &[Setting] = &[
         "24",
         "Runners off line for longer than this are deleted; 0 leaves them alone.",
     ),
+    optional(
+        "METRICS_ADDR",
+        "Where Prometheus asks for `/metrics`, such as `127.0.0.1:9464`; port 0 takes any free one, and the log says which. \
+         Unset, there are none. [telemetry.md](telemetry.md) describes each. Nothing in them is secret, but they are for \
+         whoever watches the service alone: leave the port closed to clients.",
+    ),
     preset(
         "LOG_LEVEL",
         "info",

@@ -22,6 +22,7 @@ use super::token::{Token, Tokens};
 use super::{GithubError, Kind};
 use crate::clock::Clock;
 use crate::config::GithubConfig;
+use crate::metrics::{Calls, Operation};
 
 /// Between attempts at what is safe to repeat.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
@@ -38,6 +39,7 @@ pub(super) enum Credential {
 
 /// What is asked, by whom, and how.
 pub(super) struct Call {
+    pub(super) operation: Operation,
     pub(super) method: Method,
     /// With its query.
     pub(super) path: String,
@@ -48,8 +50,8 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(method: Method, path: String, priority: Priority) -> Self {
-        Self { method, path, body: None, known: None, priority }
+    pub(super) fn new(operation: Operation, method: Method, path: String, priority: Priority) -> Self {
+        Self { operation, method, path, body: None, known: None, priority }
     }
 
     /// What creates something is never asked twice: the answer may have been lost on its way.
@@ -72,6 +74,7 @@ pub(super) struct Client {
     credential: Credential,
     timeout: Duration,
     clock: Clock,
+    calls: Calls,
     budget: Budget,
     pub(super) groups: Groups,
     pub(super) pages: Pages,
@@ -84,6 +87,7 @@ impl Client {
         account: &str,
         credential: Credential,
         clock: Clock,
+        calls: Calls,
     ) -> Result<Self, Box<octocrab::Error>> {
         let app = Octocrab::builder()
             .base_uri(config.api_url.as_str())?
@@ -98,6 +102,7 @@ impl Client {
             credential,
             timeout: config.timeout,
             clock,
+            calls,
             budget: Budget::default(),
             groups: Groups::default(),
             pages: Pages::default(),
@@ -179,7 +184,9 @@ impl Client {
             request = request.header(IF_NONE_MATCH, known.clone());
         }
         let request = self.app.build_request(request, call.body.as_ref()).map_err(GithubError::of_transport)?;
+        let mut under_way = self.calls.begin(call.operation);
         let response = self.app.send(request).await.map_err(GithubError::of_transport)?;
+        under_way.answered(response.status());
         let now = self.clock.now();
         self.budget.note(response.headers(), now);
         Answer::of(response, now).await
@@ -187,7 +194,9 @@ impl Client {
 
     async fn token(&self, refused: Option<&Token>, deadline: Instant) -> Result<Token, GithubError> {
         match &self.credential {
-            Credential::Installation(tokens) => tokens.get(&self.app, &self.clock, refused, deadline).await,
+            Credential::Installation(tokens) => {
+                tokens.get(&self.app, &self.clock, &self.calls, refused, deadline).await
+            }
             Credential::EnterpriseToken(secret) => Ok(Token::configured(secret)),
         }
     }

@@ -9,6 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::client::Call;
 use super::wire::RunnerGroup;
 use super::{Github, GithubError, Kind, Priority};
+use crate::metrics::Operation;
 use crate::runner::Target;
 
 /// For so long a group's name is believed: a renamed or deleted group is noticed after that.
@@ -51,7 +52,7 @@ impl Github {
         let client = self.client(target)?;
         let path = format!("{}/runner-groups/{id}", target.api_path());
         let key = (target.clone(), id);
-        match client.call(&Call::new(Method::GET, path, Priority::Request)).await {
+        match client.call(&Call::new(Operation::ReadGroup, Method::GET, path, Priority::Request)).await {
             Ok(answer) => {
                 let RunnerGroup { name } = answer.parse()?;
                 client.groups.set(key, Some(name.clone()), client.clock().now());

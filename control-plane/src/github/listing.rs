@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, Method};
 use super::client::{Call, Client};
 use super::wire::RunnersPage;
 use super::{Github, GithubError, Priority, RemoteRunner};
+use crate::metrics::Operation;
 use crate::runner::Target;
 
 /// The most that GitHub gives at once.
@@ -56,7 +57,7 @@ impl Client {
     async fn page(&self, path: String) -> Result<Arc<RunnersPage>, GithubError> {
         let known = self.pages.known(&path);
         let etag = known.as_ref().map(|known| known.etag.clone());
-        let call = Call { known: etag, ..Call::new(Method::GET, path, Priority::Background) };
+        let call = Call { known: etag, ..Call::new(Operation::ListRunners, Method::GET, path, Priority::Background) };
         let answer = self.call(&call).await?;
         if answer.text.is_none() {
             return known.map(|known| known.page).ok_or_else(|| GithubError::lost("unchanged since nothing"));

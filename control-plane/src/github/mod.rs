@@ -25,6 +25,7 @@ use serde_json::json;
 
 use crate::clock::Clock;
 use crate::config::GithubConfig;
+use crate::metrics::{Calls, Operation};
 use crate::runner::Target;
 use client::{Call, Client, Credential};
 use token::Tokens;
@@ -35,9 +36,21 @@ const NOT_ACCESSIBLE: &str = "not accessible";
 
 /// GitHub, as far as there are credentials for it.
 pub struct Github {
+    calls: Calls,
     /// By the account's login, in lower case.
     installations: BTreeMap<String, Client>,
     enterprises: Option<Client>,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// GitHub's address or the App's key can't be used.
+    #[error(transparent)]
+    Client(#[from] Box<octocrab::Error>),
+    /// A metric is not what its library takes: a mistake of ours.
+    #[error(transparent)]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// What became of a runner that was to be deleted.
@@ -51,20 +64,25 @@ pub enum Deleted {
 
 impl Github {
     /// Clients for everything that is configured; calls nothing yet. Needs a Tokio runtime.
-    pub fn new(config: &GithubConfig, clock: &Clock) -> Result<Self, Box<octocrab::Error>> {
+    pub fn new(config: &GithubConfig, clock: &Clock) -> Result<Self, StartError> {
+        let calls = Calls::new()?;
+        let client = |account: &str, credential| Client::new(config, account, credential, clock.clone(), calls.clone());
         let installation = |(account, id): (&String, &u64)| {
-            let credential = Credential::Installation(Tokens::new(*id));
-            let client = Client::new(config, account, credential, clock.clone())?;
-            Ok::<_, Box<octocrab::Error>>((account.clone(), client))
+            let client = client(account, Credential::Installation(Tokens::new(*id)))?;
+            Ok::<_, StartError>((account.clone(), client))
         };
-        let enterprises = config
-            .enterprise_token
-            .clone()
-            .map(|token| Client::new(config, "enterprise", Credential::EnterpriseToken(token), clock.clone()));
+        let enterprise = |token| client("enterprise", Credential::EnterpriseToken(token));
+        let enterprises = config.enterprise_token.clone().map(enterprise);
         Ok(Self {
             installations: config.installations.iter().map(installation).collect::<Result<_, _>>()?,
             enterprises: enterprises.transpose()?,
+            calls,
         })
+    }
+
+    /// What was asked so far, for the metrics.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// The client for a target: that of its owner's installation and no other.
@@ -89,13 +107,19 @@ impl Github {
     /// A token with which any machine may register for the next hour.
     pub async fn registration_token(&self, target: &Target) -> Result<RegistrationToken, GithubError> {
         let path = format!("{}/runners/registration-token", target.api_path());
-        self.client(target)?.call(&Call::new(Method::POST, path, Priority::Request)).await?.parse()
+        self.client(target)?
+            .call(&Call::new(Operation::RegistrationToken, Method::POST, path, Priority::Request))
+            .await?
+            .parse()
     }
 
     /// A runner with its configuration; it is on GitHub, off line, as soon as this returns.
     pub async fn jit_config(&self, target: &Target, request: &JitRequest<'_>) -> Result<JitConfig, GithubError> {
         let path = format!("{}/runners/generate-jitconfig", target.api_path());
-        let call = Call { body: Some(json!(request)), ..Call::new(Method::POST, path, Priority::Request) };
+        let call = Call {
+            body: Some(json!(request)),
+            ..Call::new(Operation::JitConfig, Method::POST, path, Priority::Request)
+        };
         let group = || GithubError { kind: Kind::Group(request.runner_group_id), before_call: false };
         match self.client(target)?.call(&call).await {
             // Something is missing: the target, or the group on it.
@@ -129,7 +153,8 @@ impl Github {
     ) -> Result<Option<RemoteRunner>, GithubError> {
         let query = form_urlencoded::Serializer::new(String::new()).append_pair("name", name).finish();
         let path = format!("{}/runners?{query}", target.api_path());
-        let found: RunnersPage = self.client(target)?.call(&Call::new(Method::GET, path, priority)).await?.parse()?;
+        let found: RunnersPage =
+            self.client(target)?.call(&Call::new(Operation::FindRunner, Method::GET, path, priority)).await?.parse()?;
         Ok(found.runners.into_iter().find(|runner| runner.name.eq_ignore_ascii_case(name)))
     }
 
@@ -141,7 +166,7 @@ impl Github {
         priority: Priority,
     ) -> Result<Option<RemoteRunner>, GithubError> {
         let path = format!("{}/runners/{id}", target.api_path());
-        match self.client(target)?.call(&Call::new(Method::GET, path, priority)).await {
+        match self.client(target)?.call(&Call::new(Operation::ReadRunner, Method::GET, path, priority)).await {
             Ok(answer) => answer.parse().map(Some),
             Err(error) if error.kind == Kind::NotFound && !error.before_call => Ok(None),
             Err(error) => Err(error),
@@ -151,7 +176,7 @@ impl Github {
     /// Deletes a runner. A busy one is an error of [`Kind::Busy`]. Safe to repeat.
     pub async fn delete_runner(&self, target: &Target, id: i64, priority: Priority) -> Result<Deleted, GithubError> {
         let path = format!("{}/runners/{id}", target.api_path());
-        match self.client(target)?.call(&Call::new(Method::DELETE, path, priority)).await {
+        match self.client(target)?.call(&Call::new(Operation::DeleteRunner, Method::DELETE, path, priority)).await {
             Ok(_) => Ok(Deleted::Now),
             Err(error) if error.kind == Kind::NotFound && !error.before_call => Ok(Deleted::Before),
             Err(error) => Err(error),

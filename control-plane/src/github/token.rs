@@ -11,6 +11,7 @@ use super::GithubError;
 use super::answer::Answer;
 use super::wire::AccessToken;
 use crate::clock::Clock;
+use crate::metrics::{Calls, Operation};
 
 /// A token is renewed this long before it ends, so that none ends in the middle of a call.
 const RESERVE: TimeDelta = TimeDelta::minutes(2);
@@ -61,6 +62,7 @@ impl Tokens {
         &self,
         app: &Octocrab,
         clock: &Clock,
+        calls: &Calls,
         refused: Option<&Token>,
         deadline: Instant,
     ) -> Result<Token, GithubError> {
@@ -72,7 +74,7 @@ impl Tokens {
                 return Ok(token.clone());
             }
             let path = format!("/app/installations/{}/access_tokens", self.installation);
-            let minted = mint(app, &path, clock).await.map_err(GithubError::before)?;
+            let minted = mint(app, &path, clock, calls).await.map_err(GithubError::before)?;
             let token = Token { secret: minted.token, life: Some((clock.now(), minted.expires_at)) };
             *newest = Some(token.clone());
             Ok(token)
@@ -82,8 +84,10 @@ impl Tokens {
 }
 
 /// octocrab signs what it executes with the App's key.
-async fn mint(app: &Octocrab, path: &str, clock: &Clock) -> Result<AccessToken, GithubError> {
+async fn mint(app: &Octocrab, path: &str, clock: &Clock, calls: &Calls) -> Result<AccessToken, GithubError> {
     let request = app.build_request(Request::post(path), None::<&()>).map_err(GithubError::of_transport)?;
+    let mut under_way = calls.begin(Operation::AccessToken);
     let response = app.execute(request).await.map_err(GithubError::of_transport)?;
+    under_way.answered(response.status());
     Answer::of(response, clock.now()).await?.parse()
 }

@@ -1,7 +1,10 @@
 //! Around every request: its id, its span in the logs, the form of its errors, the headers of every answer.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use axum::Json;
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -11,8 +14,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
 
+use super::Web;
 use super::problem::Problem;
 use crate::clock::Clock;
+use crate::metrics::Http;
 
 /// Ties the edge's log, ours, the audit log and the answer together.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -24,7 +29,9 @@ const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame
 pub(super) struct RequestId(pub(super) String);
 
 /// Gives the request an id and a span, turns errors into problems, and finishes the answer.
-pub(super) async fn frame(mut request: Request, next: Next) -> Response {
+pub(super) async fn frame(State(web): State<Arc<Web>>, mut request: Request, next: Next) -> Response {
+    let (started, method) = (Instant::now(), request.method().clone());
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
     let span = tracing::info_span!(
@@ -35,7 +42,10 @@ pub(super) async fn frame(mut request: Request, next: Next) -> Response {
         tracing::info!(status = response.status().as_u16(), "answered");
         response
     };
-    finish(response.instrument(span).await, &id)
+    let metrics = &web.app.metrics.http;
+    let response = finish(response.instrument(span).await, &id, metrics);
+    metrics.answered(route.as_ref().map(MatchedPath::as_str), &method, response.status(), started.elapsed());
+    response
 }
 
 /// The id that came with the request, if it is harmless; else a new one.
@@ -52,11 +62,12 @@ fn request_id(headers: &HeaderMap) -> String {
     given.filter(harmless).map_or_else(|| Clock::system().new_id().to_string(), str::to_owned)
 }
 
-fn finish(mut response: Response, id: &str) -> Response {
+fn finish(mut response: Response, id: &str, metrics: &Http) -> Response {
     let status = response.status();
     let problem = response.extensions_mut().remove::<Problem>();
     if problem.is_some() || status.is_client_error() || status.is_server_error() {
         let problem = problem.unwrap_or_else(|| Problem::of_status(status));
+        metrics.problem(problem.slug());
         let headers = std::mem::take(response.headers_mut());
         response = (problem.status, Json(problem.body(id))).into_response();
         // The body is another one now; what the error said beside it stays (`allow`).

@@ -78,9 +78,9 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/docs", get(page::docs))
         .merge(limited)
-        .with_state(web)
+        .with_state(Arc::clone(&web))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .layer(CatchPanicLayer::new())
-        .layer(axum::middleware::from_fn(middleware::frame))
+        .layer(axum::middleware::from_fn_with_state(web, middleware::frame))
 }

@@ -247,6 +247,11 @@ impl Problem {
         }
     }
 
+    /// The last part of its `type`.
+    pub(super) fn slug(&self) -> &'static str {
+        self.kind.slug
+    }
+
     /// What the header `retry-after` says of it.
     pub(super) fn wait(&self) -> Option<HeaderValue> {
         self.retry_after.map(|wait| HeaderValue::from(wait.as_secs()))

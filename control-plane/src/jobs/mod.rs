@@ -17,7 +17,7 @@ pub use reconcile::{Summary, reconcile};
 pub use turn::{Lost, Turn, try_turn, wait_for_turn};
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{MissedTickBehavior, interval};
@@ -45,7 +45,11 @@ pub enum Job {
 }
 
 impl Job {
-    fn name(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Upkeep, Self::Drains, Self::Audit];
+
+    /// As locks, records and metrics name it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Upkeep => "upkeep",
             Self::Drains => "drains",
@@ -130,6 +134,9 @@ async fn round(app: &App, work: Work<'_>) -> Result<(), OperationError> {
     }
     let Some(turn) = try_turn(app, work.job()).await? else { return Ok(()) };
     let outcome = turn.hold(in_turn(app, work, &turn)).await;
+    if outcome.is_err() {
+        app.metrics.jobs.lost(work.job());
+    }
     turn.release_now().await?;
     outcome?
 }
@@ -139,8 +146,9 @@ async fn in_turn(app: &App, work: Work<'_>, turn: &Turn) -> Result<(), Operation
     if !is_due(app, work).await? {
         return Ok(());
     }
-    let started = app.clock.now();
+    let (started, begun) = (app.clock.now(), Instant::now());
     let outcome = work.once(app, turn).await;
+    app.metrics.jobs.ended(work.job(), started, begun.elapsed(), outcome.is_ok());
     // A failed run counts too, or GitHub would be asked all the time while it is down.
     job_runs::set_done(&mut *app.connection().await?, work.job().name(), started).await?;
     outcome

@@ -38,7 +38,8 @@ use tokio_util::task::TaskTracker;
 use crate::audit::{Actor, Origin};
 use crate::clock::Clock;
 use crate::config::GithubConfig;
-use crate::github::Github;
+use crate::github::{Github, StartError};
+use crate::metrics::Metrics;
 use crate::policy::{Defaults, Policy, PolicyFile};
 use crate::store::runners::Runner;
 
@@ -66,6 +67,8 @@ pub struct App {
     pub pool: PgPool,
     /// GitHub.
     pub github: Github,
+    /// What this process counts.
+    pub metrics: Metrics,
     /// The time.
     pub clock: Clock,
     /// Where runners go unless a request says otherwise.
@@ -87,10 +90,11 @@ impl App {
         config: GithubConfig,
         policy: Arc<PolicyFile>,
         clock: Clock,
-    ) -> Result<Arc<Self>, Box<octocrab::Error>> {
+    ) -> Result<Arc<Self>, StartError> {
         let github = Github::new(&config, &clock)?;
         Ok(Arc::new(Self {
             pool,
+            metrics: Metrics::new(github.calls())?,
             github,
             clock,
             defaults: Defaults { target: config.default_target, runner_group_id: config.default_group_id },

@@ -8,6 +8,7 @@ pub mod deliveries;
 pub mod idempotency;
 pub mod job_runs;
 pub mod owners;
+pub mod readings;
 pub mod revocations;
 pub mod roles;
 pub mod runners;

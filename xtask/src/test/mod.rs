@@ -125,6 +125,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     let tools = Tools::get(workspace)?;
     let issuer = tools::oidc_provider(workspace)?;
     filter::build(workspace, &filter::FILTER)?;
+    let promtool = tools::promtool(workspace)?;
     let judge = filter::build(workspace, &filter::JUDGE)?;
     programs::build(workspace, programs::PRIVATE_POSTGRES)?;
     let postgres = PrivatePostgres::start(workspace, &tools)?;
@@ -135,7 +136,8 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     } else {
         test.args(arguments)
     };
-    test.envs(programs::environment(workspace, &tools)).envs(issuer).env("SIGNATURE_JUDGE_WASM", judge);
+    test.envs(programs::environment(workspace, &tools)).envs(issuer);
+    test.env("PROMTOOL_BIN", promtool).env("SIGNATURE_JUDGE_WASM", judge);
     // The database is for running; what is compiled comes from .sqlx.
     test.env("DATABASE_URL", postgres.url()).env("SQLX_OFFLINE", "true");
     let succeeded = step("cargo test", || tally.count(&mut test))?;

@@ -12,6 +12,7 @@ mod linters;
 mod node;
 mod oidc_provider;
 mod postgres;
+mod promtool;
 mod wasm_bindgen;
 mod wheel;
 
@@ -28,6 +29,7 @@ pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use cargo_fuzz::cargo_fuzz;
 pub(crate) use linters::Linters;
 pub(crate) use oidc_provider::oidc_provider;
+pub(crate) use promtool::promtool;
 pub(crate) use wasm_bindgen::wasm_bindgen_test_runner;
 
 /// What the system itself runs on.
