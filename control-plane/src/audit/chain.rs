@@ -135,6 +135,12 @@ impl Chain {
             return Err(bad(Kind::Inserted, "an entry with this position, or a later one, has been there"));
         }
         let next = self.position.saturating_add(1);
+        let Some(previous) = previous else {
+            // What a database lacks when seals were removed; with the entries of all before it, perhaps.
+            let missing = self.first_gap(next, position).unwrap_or_else(|| position.saturating_sub(1));
+            let detail = format!("what was sealed at position {missing} is missing, with its seal");
+            return Err(stray(Finding::at(Kind::Removed, missing, None, detail), None));
+        };
         if position > next {
             self.skip(next, position, previous, sealed)?;
         } else if self.seal.is_some_and(|seal| seal != previous) {
@@ -153,27 +159,30 @@ impl Chain {
 
     /// Lets positions be missing, if they may.
     fn skip(&mut self, next: i64, position: i64, previous: Seal, sealed: Seal) -> Step<()> {
-        let bad = |missing: i64| {
+        if let Some(missing) = self.first_gap(next, position) {
             let tie = Tie { position: missing, previous, seal: sealed, actual: sealed };
             let detail = format!("the entry at position {missing} is missing; the next is at {position}");
-            Err(stray(Finding::at(Kind::Removed, missing, None, detail), Some(tie)))
-        };
-        match &self.gaps {
-            Gaps::None => return bad(next),
-            Gaps::Any => {}
-            Gaps::Dropped(dropped) => {
-                let mut at = next;
-                while at < position {
-                    let covering = dropped.iter().filter(|each| each.covers(at)).filter_map(|each| each.last_position);
-                    match covering.max() {
-                        Some(last) => at = last.saturating_add(1),
-                        None => return bad(at),
-                    }
-                }
-            }
+            return Err(stray(Finding::at(Kind::Removed, missing, None, detail), Some(tie)));
         }
         self.missing = self.missing.saturating_add(position.saturating_sub(next));
         Ok(())
+    }
+
+    /// The first position from `next` on and before `position` that may not be missing.
+    fn first_gap(&self, next: i64, position: i64) -> Option<i64> {
+        let mut at = next;
+        while at < position {
+            at = match &self.gaps {
+                Gaps::None => return Some(at),
+                Gaps::Any => return None,
+                Gaps::Dropped(dropped) => {
+                    let covering = dropped.iter().filter(|each| each.covers(at)).filter_map(|each| each.last_position);
+                    let Some(last) = covering.max() else { return Some(at) };
+                    last.saturating_add(1)
+                }
+            };
+        }
+        None
     }
 
     /// Compares with a checkpoint of the last position or before; those of positions that were not seen say nothing.
@@ -222,18 +231,14 @@ impl Checkpoint {
     }
 }
 
-/// Position, seal before and seal; none of the three if the entry is not sealed.
-fn links(record: &Record) -> Step<Option<(i64, Seal, Seal)>> {
+/// Position, seal before and seal; none of the three if the entry is not sealed. The seal before may be missing alone:
+/// that is how a database tells of an entry whose seal is there, but not the one before.
+fn links(record: &Record) -> Step<Option<(i64, Option<Seal>, Seal)>> {
     let seals = [&record.previous_seal, &record.seal].map(|hex| hex.as_deref().and_then(parse_seal));
     match (record.position, seals) {
-        (Some(position), [Some(previous), Some(seal)]) => Ok(Some((position, previous, seal))),
+        (Some(position), [Some(previous), Some(seal)]) => Ok(Some((position, Some(previous), seal))),
+        (Some(position), [None, Some(seal)]) if record.previous_seal.is_none() => Ok(Some((position, None, seal))),
         (None, [None, None]) if record.previous_seal.is_none() && record.seal.is_none() => Ok(None),
-        // The seal before is what a database lacks when it was removed.
-        (Some(position), [None, Some(_)]) if record.previous_seal.is_none() => {
-            let before = position.saturating_sub(1);
-            let detail = format!("the seal at position {before} is missing");
-            Err(stray(Finding::at(Kind::Removed, before, None, detail), None))
-        }
         (position, _) => {
             let detail = "position, previous_seal and seal do not go together".to_owned();
             Err(stray(Finding { kind: Kind::SealChanged, position, entry_id: Some(record.id), detail }, None))
@@ -353,6 +358,13 @@ mod tests {
         assert_eq!(broken(|all| all[4].seal = all[5].seal.clone()), (Kind::SealChanged, 5));
         assert_eq!(broken(|all| all[4].previous_seal = all[5].seal.clone()), (Kind::Changed, 5));
         assert_eq!(broken(|all| all[4].seal = None), (Kind::SealChanged, 5));
+        // As a database shows it, where some are gone with their seals.
+        let gone = |all: &mut Vec<Record>| {
+            all.drain(3..6);
+            all[3].previous_seal = None;
+        };
+        assert_eq!(broken(gone), (Kind::Removed, 4));
+        assert_eq!(broken(|all| all[4].previous_seal = None), (Kind::Removed, 4), "the seal of the one before");
         let contents_swapped = |all: &mut Vec<Record>| {
             let [one, other] = [all[4].clone(), all[6].clone()];
             all[4] =

@@ -220,18 +220,19 @@ pub async fn add_partitions(conn: &mut PgConnection, months_ahead: i32) -> sqlx:
     sqlx::query_scalar!(r#"select audit_log_add_partitions($1) as "name!""#, months_ahead).fetch_all(conn).await
 }
 
-/// An entry that has no seal although its transaction is before all that wait for one.
+/// An entry that has no seal and never waited for one: its transaction is before all that wait, or has not begun.
 pub async fn slipped_in(conn: &mut PgConnection) -> sqlx::Result<Option<i64>> {
     sqlx::query_scalar!(
-        "select e.id from audit_log e
-        where e.transaction_id < (
-                select sealed_below from audit_log_progress
-                where system_identifier = (select system_identifier from pg_control_system())
+        r#"select e.id as "id!" from audit_log e, audit_log_progress progress
+        where progress.system_identifier = (select system_identifier from pg_control_system())
+            and (
+                e.transaction_id < progress.sealed_below
+                or e.transaction_id >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint
             )
             and not exists (
                 select from audit_log_seals s where s.entry_id = e.id and s.occurred_at = e.occurred_at
             )
-        order by e.transaction_id, e.id limit 1"
+        order by e.transaction_id, e.id limit 1"#
     )
     .fetch_optional(conn)
     .await

@@ -76,6 +76,32 @@ async fn nobody_but_an_administrator_gets_in(pool: PgPool) -> anyhow::Result<()>
 }
 
 #[sqlx::test(migrator = "MIGRATIONS")]
+async fn every_call_of_an_administrator_leaves_an_entry(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::with_policy(pool, &policy_file(POLICY)?).await?;
+    let whom = json!({"issuer": ISSUER, "subject": "bob"});
+    admin(&world, Method::POST, "principals/revoke", Some(whom.clone())).await?;
+    for (method, path) in calls(&world).await? {
+        let path = path.trim_start_matches("/api/v1/admin/");
+        let explain = json!({"claims": {"iss": ISSUER, "sub": "bob"}, "request": {"runner_name": "a"}});
+        let (body, event) = match path {
+            "sync" => (None, "admin.command"),
+            "cleanup" => (Some(json!({"hours": 48})), "admin.command"),
+            "policy/explain" => (Some(explain), "policy.explained"),
+            "principals/revoke" => (Some(whom.clone()), "principal.revoked"),
+            "principals/restore" => (Some(whom.clone()), "principal.restored"),
+            _ => (None, "admin.read"),
+        };
+        let answer = admin(&world, method, path, body).await?;
+        assert!([200, 202].contains(&answer.status), "{path}: {answer:?}");
+        let last = "select event from audit_log
+            where id = (select max(id) from audit_log) and principal_subject = 'root' and outcome = 'success'";
+        let last: Option<String> = sqlx::query_scalar(last).fetch_optional(&world.pool).await?;
+        assert_eq!(last.as_deref(), Some(event), "{path}");
+    }
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
 async fn without_a_policy_file_nobody_is_an_administrator(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool).await?;
     for (method, path) in calls(&world).await? {

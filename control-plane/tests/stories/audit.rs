@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::github::{Endpoint, Fault};
 
 use crate::MIGRATIONS;
+use crate::commands::Cli;
 use crate::world::{ISSUER, World};
 
 #[sqlx::test(migrator = "MIGRATIONS")]
@@ -69,6 +72,33 @@ async fn every_operation_leaves_its_entry(pool: PgPool) -> anyhow::Result<()> {
         "deprovision.denied denied",
     ];
     assert_eq!(world.events().await?, expected);
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn times_are_the_databases_in_utc(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    let cli = Cli::new(&world, &pool, "times")?;
+    let prefers = "do $$ begin
+            execute format('alter database %I set timezone = ''America/New_York''', current_database());
+            execute format('alter database %I set datestyle = ''SQL, DMY''', current_database());
+        end $$";
+    sqlx::raw_sql(prefers).execute(&pool).await?;
+    // The service's own clock goes wrong by days.
+    world.advance(Duration::from_hours(72))?;
+    let now = async || Ok::<DateTime<Utc>, sqlx::Error>(sqlx::query_scalar("select now()").fetch_one(&pool).await?);
+    let before = now().await?;
+    world.provision("alice", json!({"runner_name": "a"})).await?;
+    let after = now().await?;
+    crate::audit_sealing::seal(&world).await?;
+    let entries = cli.json(&["export-audit-log", "--after", "0", "--output", "-"]).await?;
+    let entries = entries.as_array().context("no entries")?;
+    for entry in &entries[..2] {
+        let text = entry["occurred_at"].as_str().context("no time")?;
+        assert!(text.ends_with('Z') && text.len() == "2026-01-31T12:00:00.000000Z".len(), "{text}");
+        let time = DateTime::parse_from_rfc3339(text)?.to_utc();
+        assert!(before <= time && time <= after, "{before} {time} {after}");
+    }
     Ok(())
 }
 

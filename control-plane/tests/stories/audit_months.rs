@@ -1,5 +1,10 @@
 //! Old months go, once they are exported.
 
+use std::time::Duration;
+
+use control_plane::audit::{AuditKey, Dropped};
+use control_plane::clock::Clock;
+use control_plane::jobs;
 use identity::KeyPair;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -99,14 +104,68 @@ async fn whole_sealed_months_go_after_their_export_and_the_chain_still_holds(poo
 }
 
 #[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_month_that_went_otherwise_is_found(pool: PgPool) -> anyhow::Result<()> {
+    history(&pool).await?;
+    let world = World::new(pool.clone()).await?;
+    let cli = Cli::new(&world, &pool, "otherwise")?;
+    seal(&world).await?;
+    let (pair, other) = (KeyPair::generate()?, KeyPair::generate()?);
+    let key = AuditKey::from_pem(&pair.private_pem)?;
+    jobs::checkpoint(&world.app, Some(&key), Duration::ZERO).await?;
+    std::fs::write(cli.directory.join("public.pem"), &pair.public_pem)?;
+    let finding = async || -> anyhow::Result<(Option<i32>, Value)> {
+        let verify = ["verify-audit-log", "--public-key", "public.pem", "--output", "json"];
+        let output = cli.run(&verify).await?;
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        Ok((output.status.code(), report["finding"].clone()))
+    };
+    assert_eq!(finding().await?, (Some(0), Value::Null));
+    sqlx::raw_sql("drop table audit_log_2025_01").execute(&pool).await?;
+    let (code, found) = finding().await?;
+    assert_eq!((code, &found["kind"], &found["position"]), (Some(3), &json!("removed"), &json!(1)), "{found}");
+    // Whoever can drop it can write a record of it, but not sign it.
+    let forged = Dropped {
+        partition_name: "audit_log_2025_01".to_owned(),
+        entries: 3,
+        first_position: Some(1),
+        last_position: Some(4),
+        seal: Some("ab".repeat(32)),
+        export_sha256: "cd".repeat(32),
+        made_at: Clock::system().now(),
+        key_id: None,
+        signature: None,
+    };
+    for key in [None, Some(AuditKey::from_pem(&other.private_pem)?)] {
+        let forged = forged.clone().signed(key.as_ref());
+        let mut transaction = pool.begin().await?;
+        sqlx::raw_sql("set local session_replication_role = replica; delete from audit_log_drops")
+            .execute(&mut *transaction)
+            .await?;
+        let insert =
+            "insert into audit_log_drops values ($1, 3, 1, 4, decode($2, 'hex'), $3, $4, $5, decode($6, 'hex'))";
+        sqlx::query(insert)
+            .bind(&forged.partition_name)
+            .bind(&forged.seal)
+            .bind(&forged.export_sha256)
+            .bind(forged.made_at)
+            .bind(&forged.key_id)
+            .bind(&forged.signature)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        let (code, found) = finding().await?;
+        assert_eq!((code, &found["kind"]), (Some(3), &json!("signature")), "{found}");
+    }
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
 async fn nobody_but_the_owner_drops_months(pool: PgPool) -> anyhow::Result<()> {
     history(&pool).await?;
     let world = World::new(pool.clone()).await?;
     let mut cli = Cli::new(&world, &pool, "not-owner")?;
     write(&mut *pool.acquire().await?, "a").await?;
-    let (_, url) = &mut cli.environment[0];
-    url.push(if url.contains('?') { '&' } else { '?' });
-    url.push_str("options=-c%20role%3Drunner_tokens_service");
+    cli.as_role("runner_tokens_service");
     std::fs::write(cli.directory.join("a.jsonl"), "")?;
     let output = cli.run(&["drop-audit-log", "--yes", "--before", "2025-02", "--export", "a.jsonl"]).await?;
     let text = String::from_utf8(output.stderr)?;

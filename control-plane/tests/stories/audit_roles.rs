@@ -1,15 +1,17 @@
 //! What the service's role may do with the log, and who else may what.
 
+use anyhow::Context as _;
 use control_plane::jobs::{self, Job};
 use control_plane::store::{audit_seals, roles, schema};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 
 use crate::MIGRATIONS;
 use crate::audit_sealing::write;
+use crate::commands::Cli;
 use crate::world::World;
 
 /// Connections that are what the service should be.
@@ -64,7 +66,13 @@ async fn each_partition_refuses_changes_by_itself(pool: PgPool) -> anyhow::Resul
     assert!(partitions.len() >= 5, "{partitions:?}");
     let tables = ["audit_log_seals", "audit_log_checkpoints", "audit_log_drops"].map(str::to_owned);
     for table in partitions.iter().chain(&tables) {
-        for statement in [format!("delete from {table}"), format!("truncate {table}")] {
+        let column = match table.as_str() {
+            "audit_log_seals" => "position",
+            "audit_log_checkpoints" | "audit_log_drops" => "made_at",
+            _ => "details",
+        };
+        let update = format!("update {table} set {column} = {column}");
+        for statement in [update, format!("delete from {table}"), format!("truncate {table}")] {
             let refused = sqlx::query(AssertSqlSafe(statement.clone())).execute(&pool).await;
             assert!(refused.is_err_and(|error| error.to_string().contains("append-only")), "{statement}");
         }
@@ -126,6 +134,23 @@ async fn who_could_change_the_log_is_told(pool: PgPool) -> anyhow::Result<()> {
     sqlx::query("grant delete on audit_log to runner_tokens_service").execute(&pool).await?;
     let rights = roles::audit_rights(&mut *service.acquire().await?).await?;
     assert!(!rights.owns && rights.may_change, "{rights:?}");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn doctor_says_so_when_the_service_could_change_the_log(pool: PgPool) -> anyhow::Result<()> {
+    service(&pool).await?;
+    let world = World::new(pool.clone()).await?;
+    for (role, level) in [(None, "warning"), (Some("runner_tokens_service"), "ok")] {
+        let mut cli = Cli::new(&world, &pool, "doctor-roles")?;
+        role.inspect(|role| cli.as_role(role));
+        let output = cli.run(&["doctor", "--output", "json"]).await?;
+        let said: Value = serde_json::from_slice(&output.stdout)?;
+        let findings = said["findings"].as_array().context("no findings")?;
+        let told = findings.iter().find(|finding| finding["check"] == "roles").context("nothing told")?;
+        assert_eq!(told["level"], level, "{role:?}: {told}");
+        assert!(level == "ok" || told["fix"].to_string().contains("runner_tokens_service"), "{told}");
+    }
     Ok(())
 }
 

@@ -1,17 +1,10 @@
 //! The chain over the log, while others write.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use control_plane::audit::{Actor, AuditKey, AuditKeys, Checkpoint, Entry, Event, Origin, Outcome};
-use control_plane::clock::Clock;
-use control_plane::config::AuditConfig;
+use control_plane::audit::{Actor, Entry, Event, Origin, Outcome};
 use control_plane::jobs::{self, Job};
-use control_plane::operations::App;
-use control_plane::policy::PolicyFile;
-use identity::KeyPair;
 use sqlx::{PgConnection, PgPool};
-use tokio_util::sync::CancellationToken;
 
 use crate::MIGRATIONS;
 use crate::commands::Cli;
@@ -147,92 +140,4 @@ async fn a_database_that_was_moved_to_another_cluster_is_sealed_on(pool: PgPool)
     let report = cli.json(&["verify-audit-log", "--output", "json"]).await?;
     assert_eq!((&report["entries"], &report["unsealed"]), (&5.into(), &1.into()), "{report}");
     Ok(())
-}
-
-/// Runs the job itself until `look` is content.
-async fn run_until(world: &World, config: AuditConfig, look: impl AsyncFn() -> bool) -> anyhow::Result<()> {
-    let app =
-        App::new(world.pool.clone(), world.github_config()?, PolicyFile::none(Clock::system().now()), Clock::system())?;
-    let end = CancellationToken::new();
-    let job = tokio::spawn(jobs::run_audit(Arc::clone(&app), config, end.clone()));
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
-        while !look().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    });
-    waited.await?;
-    end.cancel();
-    job.await?;
-    Ok(())
-}
-
-fn config(pem: &str, directory: &std::path::Path) -> anyhow::Result<AuditConfig> {
-    Ok(AuditConfig {
-        key: Some(AuditKey::from_pem(pem)?),
-        seal_interval: Duration::from_secs(1),
-        checkpoint_interval: Duration::from_secs(1),
-        checkpoint_file: Some(directory.join("checkpoints.jsonl")),
-        checkpoint_url: None,
-        file: Some(directory.join("audit.jsonl")),
-    })
-}
-
-fn lines(path: &std::path::Path) -> std::io::Result<Vec<String>> {
-    Ok(std::fs::read_to_string(path)?.lines().map(str::to_owned).collect())
-}
-
-#[sqlx::test(migrator = "MIGRATIONS")]
-async fn checkpoints_and_entries_leave_the_database_and_go_on_after_a_restart(pool: PgPool) -> anyhow::Result<()> {
-    let world = World::new(pool.clone()).await?;
-    let cli = Cli::new(&world, &pool, "sent")?;
-    let pair = KeyPair::generate()?;
-    let collector = collector().await?;
-    let file = cli.directory.join("audit.jsonl");
-    // A crash may cut the last line off; what follows begins a new one.
-    let cut_off = "{\"id\": 1, \"occ";
-    for (position, expected) in [(3, 3), (6, 7)] {
-        for _ in 0..3 {
-            write(&mut *pool.acquire().await?, "a").await?;
-        }
-        let checkpoint_url = Some(collector.0.clone());
-        let config = AuditConfig { checkpoint_url, ..config(&pair.private_pem, &cli.directory)? };
-        let published = || collector.1.lock().map(|seen| seen.last().map(|last| last.position)).ok().flatten();
-        let done = async || lines(&file).is_ok_and(|lines| lines.len() == expected) && published() == Some(position);
-        run_until(&world, config, done).await?;
-        let text = std::fs::read_to_string(&file)?;
-        std::fs::write(&file, format!("{text}{cut_off}"))?;
-    }
-    assert_eq!(lines(&file)?[3], cut_off);
-    let whole: Vec<String> = lines(&file)?.into_iter().filter(|line| line != cut_off).collect();
-    std::fs::write(&file, whole.join("\n"))?;
-    let keys = AuditKeys::from_pem(&pair.public_pem)?;
-    let seen = collector.1.lock().map(|seen| seen.clone()).unwrap_or_default();
-    assert!(seen.iter().all(|checkpoint| checkpoint.check(&keys) == Ok(())), "{seen:?}");
-    let published = std::fs::read_to_string(cli.directory.join("checkpoints.jsonl"))?;
-    assert_eq!(published.lines().last().map(serde_json::from_str::<Checkpoint>).transpose()?, seen.last().cloned());
-    // What was pushed is an export like any other.
-    std::fs::write(cli.directory.join("public.pem"), &pair.public_pem)?;
-    let verify =
-        ["verify-audit-log", "audit.jsonl", "--checkpoints", "checkpoints.jsonl", "--public-key", "public.pem"];
-    let report = cli.json(&[&verify[..], &["--output", "json"]].concat()).await?;
-    assert_eq!((&report["entries"], &report["signatures"]), (&6.into(), &"checked".into()), "{report}");
-    Ok(())
-}
-
-type Seen = Arc<std::sync::Mutex<Vec<Checkpoint>>>;
-
-/// Somebody who keeps checkpoints.
-async fn collector() -> anyhow::Result<(String, Seen)> {
-    let seen = Seen::default();
-    let kept = Arc::clone(&seen);
-    let keep = async move |axum::Json(checkpoint): axum::Json<Checkpoint>| {
-        if let Ok(mut kept) = kept.lock() {
-            kept.push(checkpoint);
-        }
-    };
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-    let url = format!("http://{}/checkpoints", listener.local_addr()?);
-    let router = axum::Router::new().route("/checkpoints", axum::routing::post(keep));
-    tokio::spawn(axum::serve(listener, router).into_future());
-    Ok((url, seen))
 }

@@ -135,11 +135,20 @@ async fn removing_inserting_and_swapping_is_found_and_named(pool: PgPool) -> any
     let with_its_seal = format!("{}; delete from audit_log_seals where position = 3", remove(3));
     scene.assert_found(&with_its_seal, "removed", 3).await?;
     scene.assert_found("delete from audit_log_seals where position = 3", "removed", 3).await?;
+    let several =
+        "delete from audit_log where id in (select entry_id from audit_log_seals where position between 3 and 6);
+        delete from audit_log_seals where position between 3 and 6";
+    scene.assert_found(several, "removed", 3).await?;
+    scene.assert_found("truncate audit_log", "removed", 1).await?;
+    scene.assert_found("truncate audit_log, audit_log_seals", "truncated", 1).await?;
 
     let insert =
         "insert into audit_log (transaction_id, event, outcome, actor) values (1, 'runner.read', 'success', 'system')";
     let finding = scene.finding(insert, &[]).await?;
     assert_eq!((&finding["kind"], finding["entry_id"].is_i64()), (&json!("inserted"), true), "{finding}");
+    // A transaction that is never waited for, so that it would be taken for one of the last seconds for good.
+    let posing = insert.replace("values (1,", "values (9000000000000000,");
+    assert_eq!(scene.finding(&posing, &[]).await?["kind"], json!("inserted"), "as if it waited for its seal");
     let twin = format!(
         "insert into audit_log (id, transaction_id, event, outcome, actor) \
          values ({}, 1, 'runner.read', 'success', 'system')",
@@ -163,6 +172,40 @@ async fn removing_inserting_and_swapping_is_found_and_named(pool: PgPool) -> any
     scene.assert_found(seal, "seal-changed", 4).await?;
     let last = "update audit_log_seals set seal = sha256('x') where position = 11";
     scene.assert_found(last, "changed", 11).await
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_change_of_what_the_proof_is_kept_in_is_found_and_named(pool: PgPool) -> anyhow::Result<()> {
+    let scene = Scene::new(pool.clone(), "proof").await?;
+    let seals = [
+        ("position", "removed", 4, "position = 4000"),
+        ("entry_id", "removed", 4, "entry_id = entry_id + 1000"),
+        ("occurred_at", "changed", 4, "occurred_at = occurred_at + interval '1 second'"),
+        ("seal", "seal-changed", 4, "seal = sha256('x')"),
+    ];
+    let checkpoints = [
+        ("position", "signature", 10, "position = 10"),
+        ("seal", "signature", CHECKPOINT, "seal = sha256('x')"),
+        ("made_at", "signature", CHECKPOINT, "made_at = made_at + interval '1 microsecond'"),
+        ("key_id", "signature", CHECKPOINT, "key_id = repeat('0', 64)"),
+        ("signature", "signature", CHECKPOINT, "signature = decode(repeat('00', 64), 'hex')"),
+    ];
+    for (table, condition, changes) in
+        [("audit_log_seals", "position = 4", &seals[..]), ("audit_log_checkpoints", "true", &checkpoints)]
+    {
+        let columns: Vec<String> = sqlx::query_scalar(
+            "select attname::text from pg_attribute where attrelid = $1::regclass and attnum > 0 order by attnum",
+        )
+        .bind(table)
+        .fetch_all(&pool)
+        .await?;
+        assert!(columns.iter().eq(changes.iter().map(|(column, ..)| column)), "{columns:?}");
+        for (_, kind, position, change) in changes {
+            let statement = format!("update {table} set {change} where {condition}");
+            scene.assert_found(&statement, kind, *position).await?;
+        }
+    }
+    Ok(())
 }
 
 #[sqlx::test(migrator = "MIGRATIONS")]

@@ -112,6 +112,43 @@ async fn an_independent_verifier_agrees_about_each_kind_of_tampering(pool: PgPoo
     Ok(())
 }
 
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn files_of_each_format_are_verified_and_found_out(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    let mut cli = Cli::new(&world, &pool, "formats")?;
+    published(&pool, &cli, &world).await?;
+    for format in ["json", "jsonl", "csv"] {
+        let export = ["export-audit-log", "--after", "0", "--format", format, "--output", "whole"];
+        anyhow::ensure!(cli.run(&export).await?.status.success());
+        let whole = std::fs::read_to_string(cli.directory.join("whole"))?;
+        let changed = whole.replacen("runner.listed", "runner.read", 1);
+        assert_ne!(changed, whole);
+        // Position 4 comes behind a bracket or the names of the columns, where there are any.
+        let mut lines: Vec<&str> = whole.lines().collect();
+        lines.remove(if format == "jsonl" { 3 } else { 4 });
+        let removed = lines.join("\n");
+        let cut = whole.get(..whole.len() - 100).context("a short file")?.to_owned();
+        // Offline: no database is there to ask.
+        let database = cli.environment.remove(0);
+        for (content, kind, position) in [
+            (whole, Value::Null, Value::Null),
+            (changed, json!("changed"), json!(3)),
+            (removed, json!("removed"), json!(4)),
+            (cut, json!("malformed"), Value::Null),
+        ] {
+            std::fs::write(cli.directory.join("file"), content)?;
+            let verify = ["verify-audit-log", "file", "--checkpoints", "checkpoints.jsonl", "--output", "json"];
+            let output = cli.run(&verify).await?;
+            let report: Value = serde_json::from_slice(&output.stdout)?;
+            let finding = &report["finding"];
+            assert_eq!((&finding["kind"], &finding["position"]), (&kind, &position), "{format}: {report}");
+            assert_eq!(output.status.code(), Some(if kind.is_null() { 0 } else { 3 }));
+        }
+        cli.environment.insert(0, database);
+    }
+    Ok(())
+}
+
 #[test]
 fn the_documentation_s_example_has_the_seal_that_it_says() -> anyhow::Result<()> {
     let page = include_str!("../../../docs/audit.md");

@@ -38,6 +38,15 @@ impl Cli {
         Ok(Self { environment, directory })
     }
 
+    /// From now on its connections are what this role is.
+    pub(crate) fn as_role(&mut self, role: &str) {
+        for (_, url) in self.environment.iter_mut().filter(|(name, _)| *name == "DATABASE_URL") {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str("options=-c%20role%3D");
+            url.push_str(role);
+        }
+    }
+
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_runner-tokens"));
         command.args(arguments).env_clear().envs(self.environment.clone()).current_dir(&self.directory);

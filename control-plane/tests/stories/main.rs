@@ -7,6 +7,7 @@ mod audit_commands;
 mod audit_months;
 mod audit_roles;
 mod audit_sealing;
+mod audit_sent;
 mod audit_tampering;
 mod audit_verifier;
 mod budget;

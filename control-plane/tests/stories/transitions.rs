@@ -8,7 +8,8 @@ use sqlx::PgPool;
 use testkit::github::{Endpoint, Fault, RunnerMachine};
 
 use crate::MIGRATIONS;
-use crate::world::World;
+use crate::admins::{POLICY, admin, policy_file};
+use crate::world::{ISSUER, World};
 
 /// From now on the log refuses entries of this event.
 async fn refuse(world: &World, event: &str) -> anyhow::Result<()> {
@@ -146,6 +147,29 @@ async fn an_intent_that_can_not_be_recorded_is_not_carried_out(pool: PgPool) -> 
     world.cleanup(Some(1), false).await?;
     assert_eq!(world.github.count(Endpoint::DeleteRunner), 0);
     assert_eq!(world.state("a").await?.0, "pending");
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn nobody_is_revoked_or_restored_without_an_entry(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::with_policy(pool, &policy_file(POLICY)?).await?;
+    assert_eq!(world.provision("alice", json!({"runner_name": "a", "labels": ["gpu"]})).await?.status, 201);
+    let whom = json!({"issuer": ISSUER, "subject": "alice"});
+    let post = async |path: &str| -> anyhow::Result<u16> {
+        Ok(admin(&world, Method::POST, path, Some(whom.clone())).await?.status)
+    };
+    let before = row(&world).await?;
+    refuse(&world, "principal.revoked").await?;
+    assert_eq!(post("principals/revoke").await?, 500);
+    assert_eq!(row(&world).await?, before, "its runner is not to be drained");
+    assert_eq!(world.get("alice", "/api/v1/runners").await?.status, 200);
+    accept(&world).await?;
+    assert_eq!(post("principals/revoke").await?, 202);
+    refuse(&world, "principal.restored").await?;
+    assert_eq!(post("principals/restore").await?, 500);
+    assert_eq!(world.get("alice", "/api/v1/runners").await?.problem(), "principal-revoked");
+    accept(&world).await?;
+    assert_eq!(post("principals/restore").await?, 200);
     Ok(())
 }
 

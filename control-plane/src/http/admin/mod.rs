@@ -80,8 +80,17 @@ impl Admin {
 
     /// Records what the administrator has looked at.
     pub(super) async fn record_read(&self, web: &Web, what: &str, details: Value) -> Result<(), ApiError> {
-        let entry = Entry::new(&self.0.origin, Event::AdminRead, Outcome::Success);
-        let entry = entry.details(json!({"what": what, "details": details}));
+        self.record(web, Event::AdminRead, json!({"what": what, "details": details})).await
+    }
+
+    /// Records what the administrator is about to do, as the command line does: what comes of it has entries of its own,
+    /// or none if there is nothing to do.
+    pub(super) async fn record_command(&self, web: &Web, command: &str, options: Value) -> Result<(), ApiError> {
+        self.record(web, Event::AdminCommand, json!({"command": command, "options": options})).await
+    }
+
+    async fn record(&self, web: &Web, event: Event, details: Value) -> Result<(), ApiError> {
+        let entry = Entry::new(&self.0.origin, event, Outcome::Success).details(details);
         entry.record(&mut *web.app.connection().await?).await?;
         Ok(())
     }

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -30,6 +31,7 @@ use crate::runner::State as RunnerState;
     )
 )]
 pub(in crate::http) async fn sync(State(web): State<Arc<Web>>, admin: Admin) -> Result<Json<Summary>, ApiError> {
+    admin.record_command(&web, "sync", json!({})).await?;
     let (app, origin, turn) = (Arc::clone(&web.app), admin.caller().origin.clone(), turn(&web.app).await?);
     let work = async move {
         let outcome = turn.hold(jobs::reconcile(&app, &origin, &turn)).await;
@@ -97,6 +99,7 @@ pub(in crate::http) async fn cleanup(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<CleanupReport>, ApiError> {
     let CleanupRequest { hours, dry_run } = parse(&headers, body)?;
+    admin.record_command(&web, "cleanup", json!({"hours": hours, "dry_run": dry_run})).await?;
     let (app, origin, turn) = (Arc::clone(&web.app), admin.caller().origin.clone(), turn(&web.app).await?);
     let work = async move {
         let outcome = turn.hold(jobs::cleanup(&app, &origin, Some(hours), dry_run, &turn)).await;
