@@ -17,7 +17,7 @@ use crate::audit::{Format, Writer};
 use crate::store::audit_log::{Record, Selection, rest, sealed, unsealed_from};
 
 /// A line of progress after so many entries.
-pub(super) const PROGRESS: u64 = 100_000;
+pub(super) const PROGRESS: u64 = 50_000;
 
 #[derive(Args)]
 pub(super) struct ExportArgs {

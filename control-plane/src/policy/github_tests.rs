@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::mistakes_tests::broken;
 use super::schema_tests::example;
-use super::tests::{broken, decide, policy};
+use super::tests::{decide, policy};
 use super::{Decision, Policy};
 
 const GITHUB: &str = "https://token.actions.githubusercontent.com";

@@ -153,7 +153,11 @@ fn form_error(error: &serde_saphyr::Error) -> PolicyError {
 }
 
 #[cfg(test)]
+mod example_tests;
+#[cfg(test)]
 mod github_tests;
+#[cfg(test)]
+mod mistakes_tests;
 #[cfg(test)]
 mod property_tests;
 #[cfg(test)]

@@ -3,9 +3,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use tokio::io::AsyncReadExt as _;
 
 use crate::MIGRATIONS;
 use crate::admins::{POLICY, admin, policy_file};
@@ -116,9 +118,9 @@ async fn who_asks_too_often_is_recorded_though_not_each_time(pool: PgPool) -> an
     Ok(())
 }
 
-/// The most memory that a command ever had, in KiB, by the system's own account.
-async fn peak_memory(cli: &Cli, arguments: &[&str]) -> anyhow::Result<u64> {
-    let mut child = cli.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+/// The most memory that a command ever had, in KiB, by the system's own account; and what it said beside its result.
+async fn peak_memory(cli: &Cli, arguments: &[&str]) -> anyhow::Result<(u64, String)> {
+    let mut child = cli.command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let status = format!("/proc/{}/status", child.id().unwrap_or_default());
     let mut peak = 0;
     loop {
@@ -127,7 +129,9 @@ async fn peak_memory(cli: &Cli, arguments: &[&str]) -> anyhow::Result<u64> {
         peak = peak.max(now.unwrap_or(0));
         if let Some(status) = child.try_wait()? {
             anyhow::ensure!(status.success() && peak > 0, "{status}, {peak} KiB");
-            return Ok(peak);
+            let mut said = String::new();
+            child.stderr.take().context("nothing was said")?.read_to_string(&mut said).await?;
+            return Ok((peak, said));
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -147,7 +151,7 @@ pub(crate) async fn many(pool: &PgPool, count: i32) -> anyhow::Result<()> {
 }
 
 #[sqlx::test(migrator = "MIGRATIONS")]
-async fn ten_times_the_entries_take_no_more_memory(pool: PgPool) -> anyhow::Result<()> {
+async fn ten_times_the_entries_take_no_more_memory_and_show_progress(pool: PgPool) -> anyhow::Result<()> {
     // KiB. Held at once, the entries would take five times as much.
     const ALLOWANCE: u64 = 16 * 1024;
     let world = World::new(pool.clone()).await?;
@@ -155,11 +159,13 @@ async fn ten_times_the_entries_take_no_more_memory(pool: PgPool) -> anyhow::Resu
     let export = ["export-audit-log", "--since", "2020-01-01", "--format", "jsonl", "--output", "all.jsonl"];
     let commands: [&[&str]; 3] = [&export, &["verify-audit-log"], &["verify-audit-log", "all.jsonl"]];
     let mut peaks = Vec::new();
-    for more in [5_000, 45_000] {
+    for (more, progress) in [(5_000, false), (45_000, true)] {
         many(&pool, more).await?;
         seal(&world).await?;
         for command in commands {
-            peaks.push(peak_memory(&cli, command).await?);
+            let (peak, said) = peak_memory(&cli, command).await?;
+            peaks.push(peak);
+            assert_eq!(said.contains("50000 entries …"), progress, "{command:?}: {said}");
         }
     }
     for (few, many) in peaks[..3].iter().zip(&peaks[3..]) {

@@ -180,6 +180,18 @@ async fn a_service_takes_a_changed_policy_into_force_by_itself_and_when_told(poo
         anyhow::bail!("not {wanted}")
     };
     until("stale").await?;
+    let told = async {
+        while let Some(line) = lines.next_line().await? {
+            let line: Value = serde_json::from_str(&line)?;
+            if line["message"].as_str().is_some_and(|text| text.starts_with("the policy file is broken")) {
+                return Ok(line);
+            }
+        }
+        anyhow::bail!("it ended")
+    };
+    let told = tokio::time::timeout(std::time::Duration::from_secs(10), told).await??;
+    assert_eq!(told["level"], "ERROR", "{told}");
+    assert!(told["error"].as_str().is_some_and(|error| error.contains("line")), "{told}");
     assert_eq!(ask().await?, 403, "the last good policy stays in force");
     std::fs::write(&policy, rule(&format!("targets: [org:{ORGANIZATION}]")))?;
     let id = service.id().and_then(|id| i32::try_from(id).ok()).context("no id")?;
