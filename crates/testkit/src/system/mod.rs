@@ -23,7 +23,7 @@ pub use self::database::Database;
 pub use self::envoy::{Envoy, EnvoyOptions, Issuer};
 pub use self::oidc_provider::OidcProvider;
 pub use self::options::{AUDIENCE, CLIENT, CLIENT_SECRET, SUBJECT, SystemOptions};
-pub use self::postgres::Postgres;
+pub use self::postgres::{Postgres, free_port};
 pub use self::process::Process;
 pub use self::running::System;
 pub use self::scope::Scope;

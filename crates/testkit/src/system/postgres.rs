@@ -179,8 +179,8 @@ impl Place {
     }
 }
 
-/// A port that is free now.
-fn free_port() -> anyhow::Result<u16> {
+/// A port of the loopback address that is free now.
+pub fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
