@@ -1,4 +1,4 @@
-//! docs/tour.md does what it says when its blocks are pasted one after the other.
+//! The blocks of commands that a page of docs marks do what it says when they are pasted one after the other.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,6 +9,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use testkit::system::{Scope, Tools, free_port};
 
+/// Where the pages are.
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs");
 /// Stands before a block of commands that is run.
 const RUN: &str = "<!-- run -->";
 /// Stands for any text in what the page shows.
@@ -76,15 +78,16 @@ fn script(blocks: &[Block]) -> String {
 fn checkout(root: &Path, tools: &Tools) -> anyhow::Result<()> {
     let target = root.join("target");
     fs::create_dir_all(&target)?;
+    symlink(DOCS, root.join("docs"))?;
     symlink(tools.control_plane.parent().context("no directory")?, target.join("debug"))?;
     symlink(tools.filter.parent().context("no directory")?, target.join("filter"))?;
     let variables = format!("ENVOY_BIN={}\nPG_BIN={}\n", tools.envoy.display(), tools.postgres.display());
     Ok(fs::write(target.join("tools.env"), variables)?)
 }
 
-#[test]
-fn the_tour_leads_from_a_clone_to_a_runner_to_a_broken_key_to_a_new_identity_key() -> anyhow::Result<()> {
-    let mut page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tour.md"))?;
+/// Runs the blocks of a page as a person would who pastes them, and holds what they print against the page.
+fn run(page: &str) -> anyhow::Result<()> {
+    let mut page = page.to_owned();
     let mut variables = BTreeMap::from([("PATH", std::env::var("PATH")?)]);
     for (port, names) in PORTS {
         let free = free_port()?;
@@ -93,29 +96,43 @@ fn the_tour_leads_from_a_clone_to_a_runner_to_a_broken_key_to_a_new_identity_key
         page = page.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{free}"));
     }
     let blocks = blocks(&page);
-    ensure!(blocks.len() > 8, "{blocks:#?}");
+    ensure!(blocks.len() == page.matches(RUN).count(), "not every {RUN:?} stands before a block: {blocks:#?}");
 
     let scope = Scope::new()?;
     checkout(scope.directory(), &Tools::from_env()?)?;
     let mut shell = Command::new("timeout");
     shell.args(["--kill-after=5", "300", "bash", "-c", &script(&blocks)]).current_dir(scope.directory());
-    let output =
-        shell.env_clear().envs(variables).stdin(Stdio::null()).output().context("bash and timeout are needed")?;
+    let output = shell.env_clear().envs(variables).stdin(Stdio::null()).output().context("needs bash and timeout")?;
     let printed = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{}: {printed}", output.status);
+    ensure!(!scope.directory().join("target/tour").exists(), "something was left behind");
 
-    ensure!(!scope.directory().join("target/tour").exists(), "the tour left something behind");
     let parts: Vec<&str> = printed.split(MARK).skip(1).collect();
     ensure!(parts.len() == blocks.len(), "{printed}");
-    for (part, block) in parts.iter().zip(&blocks) {
-        for shown in &block.shown {
-            ensure!(
-                part.lines().any(|line| is_shown(shown, line)),
-                "{}\ndid not print\n{shown}\nbut\n{part}",
-                block.commands
-            );
+    for (part, Block { commands, shown }) in parts.iter().zip(&blocks) {
+        for shown in shown {
+            let found = part.lines().any(|line| is_shown(shown, line));
+            ensure!(found, "{commands}\ndid not print\n{shown}\nbut\n{part}");
         }
     }
+    Ok(())
+}
+
+#[test]
+fn every_block_that_is_marked_does_what_its_page_shows() -> anyhow::Result<()> {
+    let mut run_of = Vec::new();
+    for entry in fs::read_dir(DOCS)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "md") {
+            let page = fs::read_to_string(&path)?;
+            if page.contains(RUN) {
+                run(&page).with_context(|| path.display().to_string())?;
+                run_of.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+            }
+        }
+    }
+    run_of.sort();
+    ensure!(run_of == ["capacity.md", "tour.md"], "{run_of:?}");
     Ok(())
 }
 
