@@ -20,3 +20,4 @@ pub mod policy;
 pub mod reload;
 pub mod runner;
 pub mod store;
+mod trace;

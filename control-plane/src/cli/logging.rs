@@ -1,48 +1,43 @@
 //! Logs, on standard error: lines for people at a terminal, JSON elsewhere.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{self, IsTerminal as _, Write, stderr};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
-/// `LOG_LEVEL` counts for this service alone. Libraries speak up at `warn` only: at finer levels some of them write
-/// headers into the log, and with them credentials. octocrab's errors are logged by us, with their meaning.
-const LIBRARIES: &str = "warn,octocrab=off";
+use super::log_line;
+use crate::config::{LogConfig, LogFormat};
 
-pub(super) fn start() -> anyhow::Result<()> {
-    let level = level(&std::env::var("LOG_LEVEL").unwrap_or_default())?;
+pub(super) fn start(config: &LogConfig) -> anyhow::Result<()> {
+    let terminal = stderr().is_terminal();
+    let pretty = match config.format {
+        LogFormat::Auto => terminal,
+        LogFormat::Pretty => true,
+        LogFormat::Json => false,
+    };
+    // Values are compared as they are: a regular expression would be one more thing to get wrong.
     let filter =
-        EnvFilter::builder().parse(format!("{LIBRARIES},control_plane={level}")).context("the log's filter")?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
-    if stderr().is_terminal() {
-        logs.init();
+        EnvFilter::builder().with_regex(false).parse(config.directives.join(",")).context("the log's filter")?;
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal);
+    if pretty {
+        logs.with_writer(|| Bounded(log_line::pretty)).init();
     } else {
+        let logs = logs.with_writer(|| Bounded(log_line::json));
         logs.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
     }
     Ok(())
 }
 
-/// The level by its name, also by those of Python, in which the original service was configured.
-fn level(name: &str) -> anyhow::Result<&'static str> {
-    Ok(match name.trim().to_ascii_lowercase().as_str() {
-        "" | "info" => "info",
-        "trace" => "trace",
-        "debug" => "debug",
-        "warn" | "warning" => "warn",
-        "error" | "critical" => "error",
-        "off" => "off",
-        other => bail!("LOG_LEVEL is {other:?}; set it to trace, debug, info, warn, error or off"),
-    })
-}
+/// Writes lines after they were made to fit; each comes in one piece.
+struct Bounded(fn(&[u8]) -> Option<Vec<u8>>);
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Write for Bounded {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        stderr().write_all(self.0(line).as_deref().unwrap_or(line))?;
+        Ok(line.len())
+    }
 
-    #[test]
-    fn levels_are_known_by_both_names() {
-        assert_eq!(level("WARNING").unwrap(), "warn");
-        assert_eq!(level("").unwrap(), "info");
-        assert!(level("loud").is_err());
+    fn flush(&mut self) -> io::Result<()> {
+        stderr().flush()
     }
 }

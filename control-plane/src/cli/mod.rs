@@ -8,6 +8,7 @@ mod export;
 mod generate;
 mod health;
 mod keygen;
+mod log_line;
 mod logging;
 mod policy;
 mod principals;
@@ -26,7 +27,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::config;
+use crate::config::{self, LogConfig};
 use crate::store::{self, roles, schema};
 
 const PROGRAM: &str = "runner-tokens";
@@ -188,7 +189,12 @@ fn load_dotenv() -> anyhow::Result<()> {
 
 #[tokio::main]
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    logging::start()?;
+    let log = config::log(&environment);
+    logging::start(log.as_ref().unwrap_or(&LogConfig::default()))?;
+    // These two say all that is wrong with the configuration, and this with it.
+    if !matches!(cli.command, Command::Serve | Command::Config(_)) {
+        log?;
+    }
     match cli.command {
         Command::Serve => serve::serve().await,
         Command::Health => health::health(&environment).await,

@@ -7,12 +7,14 @@
 mod audit;
 mod effective;
 mod github;
+mod log;
 mod reader;
 mod settings;
 
 pub use audit::AuditConfig;
 pub use effective::{Effective, Source, effective};
 pub use github::{GithubConfig, web_url};
+pub use log::{LogConfig, LogFormat};
 pub(crate) use reader::value;
 pub use reader::{ConfigError, Environment, Problem};
 pub(crate) use settings::default_of;
@@ -105,9 +107,17 @@ pub fn database_and_github(environment: Environment<'_>) -> Result<(DatabaseConf
     reader.finish(database.zip(github))
 }
 
+/// Reads what every command needs: how it logs.
+pub fn log(environment: Environment<'_>) -> Result<LogConfig, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let log = log::read(&mut reader);
+    reader.finish(log)
+}
+
 /// Reads what `serve` needs.
 pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let mut reader = Reader::new(environment);
+    let log = log::read(&mut reader);
     let policy_file = read_policy_file(&mut reader);
     let database = read_database(&mut reader);
     let github = github::read(&mut reader);
@@ -122,7 +132,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let shutdown = reader.or_default("SHUTDOWN_TIMEOUT_SECONDS", "a number of seconds from 1 to 3600");
     let shutdown = reader.within("SHUTDOWN_TIMEOUT_SECONDS", shutdown, 1..=3600);
     let config = (|| {
-        let (database, github, verifier) = (database?, github?, verifier?);
+        let (_, database, github, verifier) = (log?, database?, github?, verifier?);
         Some(ServeConfig {
             database,
             github,

@@ -209,6 +209,14 @@ const SERVICE: &[Setting] = &[
     preset(
         "LOG_LEVEL",
         "info",
-        "`trace`, `debug`, `info`, `warn`, `error` or `off`. Logs are JSON on standard error, lines if that is a terminal.",
+        "`trace`, `debug`, `info`, `warn`, `error` or `off`; for parts of the service `MODULE=LEVEL`, several with commas \
+         between, as tracing-subscriber's `EnvFilter` has it: `info,control_plane::github=debug`. Libraries speak up at \
+         `warn`; finer than `info` they can't be set, for they may write credentials then.",
+    ),
+    preset(
+        "LOG_FORMAT",
+        "auto",
+        "How logs look, on standard error: `json`, `pretty` lines for people, or `auto`, which is lines at a terminal and \
+         JSON elsewhere. [telemetry.md](telemetry.md#logs) says what is in them.",
     ),
 ];

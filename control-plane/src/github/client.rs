@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, IF_NONE_MATCH};
+use axum::http::request::Builder;
 use axum::http::{HeaderName, HeaderValue, Method, Request};
 use octocrab::Octocrab;
 use octocrab::models::AppId;
@@ -23,6 +24,7 @@ use super::{GithubError, Kind};
 use crate::clock::Clock;
 use crate::config::GithubConfig;
 use crate::metrics::{Calls, Operation};
+use crate::trace::{self, TRACEPARENT};
 
 /// Between attempts at what is safe to repeat.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
@@ -174,7 +176,7 @@ impl Client {
     }
 
     async fn send(&self, call: &Call, token: &Token) -> Result<Answer, GithubError> {
-        let mut request = Request::builder().method(call.method.clone()).uri(&call.path);
+        let mut request = traced(Request::builder().method(call.method.clone()).uri(&call.path));
         // One that is no header value was refused when it was read, or is none of GitHub's.
         if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.secret.expose_secret())) {
             value.set_sensitive(true);
@@ -209,5 +211,13 @@ impl Client {
     fn jittered(&self, pause: Duration) -> Duration {
         let random = self.clock.new_id().as_u128().to_be_bytes().last().copied().unwrap_or_default();
         pause.saturating_add(pause.saturating_mul(random.into()).checked_div(256).unwrap_or_default())
+    }
+}
+
+/// A request that takes the trace at hand on to GitHub, as a span of its own.
+pub(super) fn traced(request: Builder) -> Builder {
+    match trace::within().and_then(|span| span.header()) {
+        Some(header) => request.header(TRACEPARENT, header),
+        None => request,
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::GithubError;
 use super::answer::Answer;
+use super::client::traced;
 use super::wire::AccessToken;
 use crate::clock::Clock;
 use crate::metrics::{Calls, Operation};
@@ -85,7 +86,7 @@ impl Tokens {
 
 /// octocrab signs what it executes with the App's key.
 async fn mint(app: &Octocrab, path: &str, clock: &Clock, calls: &Calls) -> Result<AccessToken, GithubError> {
-    let request = app.build_request(Request::post(path), None::<&()>).map_err(GithubError::of_transport)?;
+    let request = app.build_request(traced(Request::post(path)), None::<&()>).map_err(GithubError::of_transport)?;
     let mut under_way = calls.begin(Operation::AccessToken);
     let response = app.execute(request).await.map_err(GithubError::of_transport)?;
     under_way.answered(response.status());

@@ -18,6 +18,7 @@ use super::Web;
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::metrics::Http;
+use crate::trace::Span;
 
 /// Ties the edge's log, ours, the audit log and the answer together.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,8 +35,11 @@ pub(super) async fn frame(State(web): State<Arc<Web>>, mut request: Request, nex
     let route = request.extensions().get::<MatchedPath>().cloned();
     let id = request_id(request.headers());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!(
-        "request", request_id = id, method = %request.method(), path = request.uri().path(),
+    let span = Span::of_request(request.headers());
+    // At the highest level, so that every line that there is has it.
+    let logged = tracing::error_span!(
+        "request", request_id = id, trace_id = span.trace_id(), span_id = span.span_id(), method = %request.method(),
+        path = request.uri().path(),
     );
     let response = async {
         let response = next.run(request).await;
@@ -43,7 +47,7 @@ pub(super) async fn frame(State(web): State<Arc<Web>>, mut request: Request, nex
         response
     };
     let metrics = &web.app.metrics.http;
-    let response = finish(response.instrument(span).await, &id, metrics);
+    let response = finish(span.scope(response).instrument(logged).await, &id, metrics);
     metrics.answered(route.as_ref().map(MatchedPath::as_str), &method, response.status(), started.elapsed());
     response
 }

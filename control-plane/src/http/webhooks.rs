@@ -17,7 +17,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 
 use super::body::invalid;
 use super::caller::{origin, record_denial, single};
@@ -25,6 +24,7 @@ use super::{ApiError, Web};
 use crate::audit::Actor;
 use crate::operations::{self, JobNews};
 use crate::store::deliveries;
+use crate::trace::carried;
 
 /// A job with hundreds of steps; GitHub's own limit is 25 MiB, which no event of this kind comes near.
 pub(super) const MAX_BODY: usize = 1024 * 1024;
@@ -109,7 +109,7 @@ pub(super) async fn receive(
         }
         drop(permit);
     };
-    web.app.tasks.spawn(work.in_current_span());
+    web.app.tasks.spawn(carried(work));
     Ok(answer("accepted"))
 }
 

@@ -22,11 +22,13 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::causes::causes;
 use crate::config::{AuditConfig, JobsConfig};
 use crate::operations::{App, OperationError};
 use crate::store::{deliveries, idempotency, job_runs};
+use crate::trace::Span;
 
 /// How often a replica looks whether a job is due: so quickly it takes over from one that died.
 const LOOK: Duration = Duration::from_millis(500);
@@ -118,14 +120,21 @@ async fn repeat(app: &App, work: Work<'_>, end: &CancellationToken) {
         // What is half done when the end comes is put right by the next turn, here or elsewhere.
         tokio::select! {
             () = end.cancelled() => return,
-            result = round(app, work) => {
-                if let Err(error) = result {
-                    let job = work.job().name();
-                    tracing::warn!(job, error = %causes(&error), "a job failed; its next turn tries again");
-                }
-            }
+            () = traced_round(app, work) => {}
         }
     }
+}
+
+/// A round as a trace of its own. A failure is for the log: the next turn tries again.
+async fn traced_round(app: &App, work: Work<'_>) {
+    let (job, span) = (work.job().name(), Span::first());
+    let logged = tracing::error_span!("job", name = job, trace_id = span.trace_id(), span_id = span.span_id());
+    let round = async {
+        if let Err(error) = round(app, work).await {
+            tracing::warn!(job, error = %causes(&error), "a job failed; its next turn tries again");
+        }
+    };
+    span.scope(round).instrument(logged).await;
 }
 
 async fn round(app: &App, work: Work<'_>) -> Result<(), OperationError> {

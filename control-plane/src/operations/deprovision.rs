@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tracing::Instrument as _;
 
 use super::read::{find, not_found};
 use super::{App, Caller, OperationError, attempt, delete, ours};
@@ -11,10 +10,11 @@ use crate::audit::{Entry, Event, Origin, Outcome};
 use crate::github::{Kind, Priority};
 use crate::runner::{DeletedReason, State};
 use crate::store::runners::{self, Runner};
+use crate::trace::carried;
 
 /// Takes the caller's runner away. A busy one stays. Safe to repeat. Finishes although the caller goes away.
 pub async fn deprovision(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner, OperationError> {
-    let task = async move { app.tasks.spawn(run(Arc::clone(&app), caller, name_or_id).in_current_span()).await };
+    let task = async move { app.tasks.spawn(carried(run(Arc::clone(&app), caller, name_or_id))).await };
     task.await.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tracing::Instrument as _;
 
 use super::deprovision::{begin, finish};
 use super::{App, Caller, OperationError, remove_from_github};
@@ -12,6 +11,7 @@ use crate::causes::causes;
 use crate::github::Priority;
 use crate::runner::State;
 use crate::store::runners::{self, Runner};
+use crate::trace::carried;
 
 /// The pause after the first attempt; it doubles with every further one.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -31,7 +31,7 @@ pub async fn drain(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<
                 try_drain(&app, &caller.origin, runner, Priority::Request).await
             }
         };
-        app.tasks.spawn(work.in_current_span()).await
+        app.tasks.spawn(carried(work)).await
     };
     task.await.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
 }

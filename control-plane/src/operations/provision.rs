@@ -14,7 +14,6 @@ use std::sync::Arc;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
-use tracing::Instrument as _;
 
 use super::attempt::Secret;
 use super::revoke::hold_off_revocations;
@@ -26,6 +25,7 @@ use crate::runner::{Issuance, State};
 use crate::store::cache;
 use crate::store::idempotency::{self, Known};
 use crate::store::runners::{self, Runner};
+use crate::trace::carried;
 
 /// How often a random end of a name is drawn anew; with 32 random bits once is nearly always enough.
 const MAX_DRAWS: usize = 3;
@@ -60,7 +60,7 @@ pub(super) struct Begun {
 
 /// Has a runner registered. Finishes although the caller goes away, so that the outcome is recorded.
 pub async fn provision(app: Arc<App>, call: ProvisionCall) -> Result<Provisioned, OperationError> {
-    let task = async move { app.tasks.spawn(run(Arc::clone(&app), call).in_current_span()).await };
+    let task = async move { app.tasks.spawn(carried(run(Arc::clone(&app), call))).await };
     task.await.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
 }
 

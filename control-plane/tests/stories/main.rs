@@ -38,6 +38,7 @@ mod stale;
 mod targets;
 mod telemetry;
 mod terminal;
+mod traces;
 mod transitions;
 mod webhooks;
 mod world;

@@ -9,7 +9,6 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::Admin;
@@ -19,6 +18,7 @@ use crate::http::{ApiError, Web};
 use crate::jobs::{self, Action, Cleaned, Job, Summary, Turn};
 use crate::operations::{App, OperationError};
 use crate::runner::State as RunnerState;
+use crate::trace::carried;
 
 /// Compares the records with GitHub now.
 #[utoipa::path(post, path = "/api/v1/admin/sync", tag = "admin",
@@ -120,6 +120,6 @@ async fn finish<T: Send + 'static>(
     app: &App,
     work: impl Future<Output = Result<T, OperationError>> + Send + 'static,
 ) -> Result<T, OperationError> {
-    let task = app.tasks.spawn(work.in_current_span()).await;
+    let task = app.tasks.spawn(carried(work)).await;
     task.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
 }

@@ -50,6 +50,10 @@ pub(crate) fn log(shared: &Shared, parts: &Parts, endpoint: Endpoint) -> usize {
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         endpoint,
+        traceparent: parts
+            .headers
+            .get("traceparent")
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()),
         caller: None,
         status: None,
     })

@@ -26,6 +26,8 @@ pub struct Call {
     pub query: String,
     /// What it asked for.
     pub endpoint: Endpoint,
+    /// The trace that it belongs to, as the caller wrote it (W3C Trace Context).
+    pub traceparent: Option<String>,
     /// With whose credential it came; `None` for what is not of the REST API.
     pub caller: Option<Consumer>,
     /// The answer's status; `None` while there is none, and for ever if the client went away before.
