@@ -2,7 +2,6 @@
 //! nothing is left on GitHub, and nobody holds a secret of which the audit log does not know.
 
 mod deletions;
-mod ledger;
 mod moments;
 mod program;
 mod provisions;

@@ -7,10 +7,11 @@ use control_plane::jobs::{self, Job};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
+use testkit::choices::Random;
+use testkit::ledger::Ledger;
 use tokio::task::JoinSet;
 
 use crate::MIGRATIONS;
-use crate::ledger::Ledger;
 use crate::program::Surroundings;
 
 const SEED: u64 = 0x5eed;
@@ -18,14 +19,6 @@ const SEED: u64 = 0x5eed;
 const KILLS: u64 = 100;
 /// Asked for at the same time before each kill.
 const AT_ONCE: u64 = 6;
-
-/// Numbers that look like chance and are the same every time (splitmix64).
-fn number(seed: u64) -> u64 {
-    let mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
 
 /// Several provisions under way, and the program dies.
 async fn one_kill(surroundings: &Surroundings, ledger: &mut Ledger, kill: u64) -> anyhow::Result<()> {
@@ -37,7 +30,7 @@ async fn one_kill(surroundings: &Surroundings, ledger: &mut Ledger, kill: u64) -
         let request = request.json(&json!({"runner_name": format!("r-{kill}-{each}"), "mode": mode}));
         asked.spawn(async move { request.send().await?.json().await });
     }
-    tokio::time::sleep(Duration::from_millis(number(SEED.wrapping_add(kill)) % 400)).await;
+    tokio::time::sleep(Duration::from_millis(Random::new(SEED.wrapping_add(kill)).number() % 400)).await;
     program.kill()?;
     ledger.kills += 1;
     while let Some(answer) = asked.join_next().await {

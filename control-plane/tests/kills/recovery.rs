@@ -9,8 +9,8 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 use sqlx::PgPool;
 use testkit::github::RunnerMachine;
+use testkit::ledger::{Counts, Ledger};
 
-use crate::ledger::{Counts, Ledger};
 use crate::program::{Program, Surroundings};
 use crate::stops::{self, Stop};
 
@@ -148,16 +148,4 @@ impl Kills {
 
 async fn read(response: Response) -> anyhow::Result<(u16, Value)> {
     Ok((response.status().as_u16(), response.json().await?))
-}
-
-impl Counts {
-    /// Prints them; everything that must be zero is.
-    pub(crate) fn print(self, what: &str) {
-        let Self { kills, secrets, answered, lost, orphans, stuck, unrecorded } = self;
-        println!(
-            "{what}: {kills} kills, {secrets} secrets issued, {answered} of them answered to clients, {lost} lost with \
-             an interrupted intent of their own: {orphans} orphans, {stuck} stuck, {unrecorded} unrecorded"
-        );
-        assert_eq!((orphans, stuck, unrecorded), (0, 0, 0));
-    }
 }

@@ -3,9 +3,11 @@
 //! A fake here is a small world, not a list of canned answers: what one call changes, the next one sees. Each is
 //! served over real HTTP, so that the code under test uses the client that it uses in production.
 
+pub mod choices;
 pub mod clock;
 pub mod github;
 pub mod issuer;
+pub mod ledger;
 mod random;
 pub mod relay;
 pub mod secret_file;

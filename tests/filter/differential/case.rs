@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
+use testkit::choices::Random;
 use testkit::issuer::Algorithm;
 
 use super::draft::Draft;
-use super::random::Random;
 use super::stricter::Stricter;
 use super::world::{Issuers, PROVIDERS, Route};
 use super::{claims, requests, texts};

@@ -7,7 +7,6 @@
 mod case;
 mod claims;
 mod draft;
-mod random;
 mod requests;
 mod stricter;
 mod texts;
@@ -16,11 +15,11 @@ mod world;
 
 use std::env;
 
+use testkit::choices::Random;
 use testkit::issuer::Algorithm;
 use testkit::system::edge::{Edge, Listener, Paths, native, ours, to_upstream};
 
 use self::case::{Case, Change, Workshop};
-use self::random::Random;
 use self::verdict::Verdicts;
 use self::world::{Issuers, Keys, ROUTES, for_jwt_authn};
 use crate::echo;

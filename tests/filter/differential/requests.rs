@@ -1,7 +1,8 @@
 //! What may happen to a request around its token.
 
+use testkit::choices::Random;
+
 use super::case::Placed;
-use super::random::Random;
 use super::stricter::Stricter::{self, *};
 
 /// One change of a request.

@@ -1,6 +1,7 @@
 //! What may happen to a signed token on its way.
 
-use super::random::Random;
+use testkit::choices::Random;
+
 use super::stricter::Stricter::{self, *};
 
 /// One change of the token's text.
@@ -48,7 +49,7 @@ pub(crate) const CHANGES: &[Change] = &[
     change("header and payload swapped", |token, _| swapped(token), None),
     change("nothing left", |_, _| String::new(), None),
     change("dots alone", |_, _| "..".to_owned(), None),
-    change("some other text", |_, random| format!("opaque-{}", random.next()), None),
+    change("some other text", |_, random| format!("opaque-{}", random.number()), None),
 ];
 
 /// Applies a function to each part.
