@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask demo|test|filter|bench`.
+//! The project's own commands: `cargo xtask demo|test|filter|bench|chaos`.
 //!
 //! What they need and the machine lacks, they fetch through package registries, or say in one line how to install it.
 //! Progress goes to standard error; standard output holds results only.
 
 mod bench;
+mod chaos;
 mod command;
 mod debian;
 mod demo;
@@ -15,6 +16,7 @@ mod test;
 mod tools;
 mod workspace;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -47,6 +49,14 @@ enum Task {
         #[command(subcommand)]
         what: bench::Bench,
     },
+    /// Put the whole system under load, let one part after the other fail, and check what must hold; writes
+    /// target/chaos/*.json. Status 1 if something did not hold.
+    #[command(disable_help_flag = true)]
+    Chaos {
+        /// Such as `--seed 7 --minutes 30 --cases 60`; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Bring .sqlx (what a build without a database must know of each query) up to date.
     Queries,
     /// Find or fetch the programs of others (Envoy, Postgres, the certified issuer) and print where they are.
@@ -73,6 +83,7 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Demo { once } => demo::run(&workspace, *once)?,
         Task::Test(selection) => return Ok(test::run_all(&workspace, selection)),
         Task::Bench { what } => bench::run(&workspace, what)?,
+        Task::Chaos { arguments } => chaos::run(&workspace, arguments)?,
         Task::Queries => test::update_queries(&workspace)?,
         Task::Tools => {
             let found = tools::Tools::get(&workspace)?.environment();

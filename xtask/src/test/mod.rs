@@ -21,7 +21,7 @@ use crate::command::{cargo, program, run};
 use crate::progress::{result, say, step};
 use crate::tools::{self, Tools};
 use crate::workspace::Workspace;
-use crate::{filter, programs};
+use crate::{chaos, filter, programs};
 
 /// What is run.
 #[derive(Args)]
@@ -125,6 +125,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     let tools = Tools::get(workspace)?;
     let issuer = tools::oidc_provider(workspace)?;
     filter::build(workspace, &filter::FILTER)?;
+    let trapping = chaos::trapping_filter(workspace)?;
     let promtool = tools::promtool(workspace)?;
     let judge = filter::build(workspace, &filter::JUDGE)?;
     programs::build(workspace, programs::PRIVATE_POSTGRES)?;
@@ -138,6 +139,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     };
     test.envs(programs::environment(workspace, &tools)).envs(issuer);
     test.env("PROMTOOL_BIN", promtool).env("SIGNATURE_JUDGE_WASM", judge);
+    test.env(chaos::TRAPPING_FILTER, trapping);
     // The database is for running; what is compiled comes from .sqlx.
     test.env("DATABASE_URL", postgres.url()).env("SQLX_OFFLINE", "true");
     let succeeded = step("cargo test", || tally.count(&mut test))?;

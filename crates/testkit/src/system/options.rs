@@ -1,5 +1,7 @@
 //! What a system is made of.
 
+use std::path::PathBuf;
+
 use super::envoy::Issuer;
 use crate::github::GithubConfig;
 use crate::issuer::{Client, IssuerConfig};
@@ -30,6 +32,8 @@ pub struct SystemOptions {
     pub control_plane: Vec<(String, String)>,
     /// Envoy's configuration with its `${NAME}` places.
     pub envoy_template: String,
+    /// Another module of the filter than the environment's `FILTER_WASM`.
+    pub filter: Option<PathBuf>,
     /// Envoy's worker threads.
     pub envoy_concurrency: u32,
     /// Wait until the filter has the issuer's keys; not for an issuer that gives none.
@@ -50,6 +54,7 @@ impl Default for SystemOptions {
             own_postgres: false,
             control_plane: Vec::new(),
             envoy_template: edge::TEMPLATE.to_owned(),
+            filter: None,
             envoy_concurrency: 1,
             wait_for_keys: true,
             wires: false,

@@ -81,7 +81,7 @@ impl System {
         };
         let envoy_options = EnvoyOptions {
             binary: tools.envoy,
-            filter: tools.filter,
+            filter: options.filter.unwrap_or(tools.filter),
             template: with_endpoints(&options.envoy_template, &addresses),
             issuer: believed.clone(),
             control_plane: addresses.into_iter().next().context("no control plane")?,
