@@ -9,6 +9,7 @@ mod edge;
 mod filter;
 mod forged;
 mod governed;
+mod hostile;
 mod journey;
 mod keys;
 mod lifecycle;

@@ -3,7 +3,7 @@
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 
 use super::ApiError;
@@ -16,7 +16,8 @@ pub(super) fn parse<T: DeserializeOwned>(
 ) -> Result<T, ApiError> {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    // What is compressed is not read: a few bytes of it can be gigabytes.
+    if !essence.eq_ignore_ascii_case("application/json") || headers.contains_key(CONTENT_ENCODING) {
         return Err(ApiError::MediaType);
     }
     let body = body.map_err(|_| ApiError::BodyTooLarge)?;
@@ -57,8 +58,13 @@ mod tests {
     }
 
     #[test]
-    fn only_json_is_read() {
-        let parsed: Result<ProvisionRequest, _> = parse(&HeaderMap::new(), Ok(Bytes::from_static(b"{}")));
-        assert!(matches!(parsed, Err(ApiError::MediaType)));
+    fn only_plain_json_is_read() {
+        let json = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let compressed = (CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        for headers in [vec![], vec![json, compressed]] {
+            let parsed: Result<ProvisionRequest, _> =
+                parse(&headers.into_iter().collect(), Ok(Bytes::from_static(b"{}")));
+            assert!(matches!(parsed, Err(ApiError::MediaType)));
+        }
     }
 }

@@ -72,7 +72,7 @@ impl ApiError {
             Self::Unauthenticated => Problem::new("unauthenticated")
                 .detail("The request carries no valid identity assertion. Call through the edge, with a bearer token."),
             Self::MediaType => Problem::new("unsupported-media-type")
-                .detail("Send the body as JSON, with the header `content-type: application/json`."),
+                .detail("Send the body as JSON, not compressed, with the header `content-type: application/json`."),
             Self::BodyTooLarge => Problem::of_status(StatusCode::PAYLOAD_TOO_LARGE),
             Self::NotFound => Problem::of_status(StatusCode::NOT_FOUND),
             Self::RateLimited(wait) => {

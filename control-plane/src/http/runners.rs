@@ -96,6 +96,7 @@ pub(super) struct ListQuery {
     /// Only with this label.
     label: Option<String>,
     /// How many a page, 1 to 100; 50 unless given.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,

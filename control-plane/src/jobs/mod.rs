@@ -179,7 +179,7 @@ async fn upkeep(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), Operat
     Ok(())
 }
 
-/// So long ago.
+/// So long ago, but not before 1970: nothing here is that old, and Postgres knows no time that is much older.
 fn before(now: DateTime<Utc>, span: TimeDelta) -> DateTime<Utc> {
-    now.checked_sub_signed(span).unwrap_or(DateTime::<Utc>::MIN_UTC)
+    now.checked_sub_signed(span).unwrap_or_default().max(DateTime::UNIX_EPOCH)
 }

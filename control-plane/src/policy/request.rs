@@ -9,16 +9,17 @@ use crate::runner::{Labels, Mode, NamePrefix, RunnerName, Target};
 #[serde(deny_unknown_fields)]
 pub struct ProvisionRequest {
     /// The name wanted.
-    #[schema(value_type = Option<String>, max_length = 64)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]
     pub runner_name: Option<RunnerName>,
     /// Instead of a name: the start of one that the service completes.
-    #[schema(value_type = Option<String>, max_length = 55)]
+    #[schema(value_type = Option<String>, min_length = 1, max_length = 55)]
     pub runner_name_prefix: Option<NamePrefix>,
     /// Labels beside those that the runner gives itself.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
     pub labels: Labels,
     /// The runner group; the default one unless given.
+    #[schema(minimum = 1)]
     pub runner_group_id: Option<i64>,
     /// Ends after one job; true unless given.
     pub ephemeral: Option<bool>,

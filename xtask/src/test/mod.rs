@@ -127,6 +127,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     filter::build(workspace, &filter::FILTER)?;
     let trapping = chaos::trapping_filter(workspace)?;
     let promtool = tools::promtool(workspace)?;
+    let schemathesis = tools::schemathesis(workspace)?;
     let judge = filter::build(workspace, &filter::JUDGE)?;
     programs::build(workspace, programs::PRIVATE_POSTGRES)?;
     let postgres = PrivatePostgres::start(workspace, &tools)?;
@@ -137,7 +138,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     } else {
         test.args(arguments)
     };
-    test.envs(programs::environment(workspace, &tools)).envs(issuer);
+    test.envs(programs::environment(workspace, &tools)).envs(issuer).envs([schemathesis]);
     test.env("PROMTOOL_BIN", promtool).env("SIGNATURE_JUDGE_WASM", judge);
     test.env(chaos::TRAPPING_FILTER, trapping);
     // The database is for running; what is compiled comes from .sqlx.

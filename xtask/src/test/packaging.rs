@@ -9,14 +9,14 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::command::{program, run};
 use crate::progress::{say, step};
-use crate::tools::Linters;
+use crate::tools::{LINTERS, PythonPrograms};
 use crate::workspace::Workspace;
 
 /// The release of Kubernetes whose schemas the manifests are held against.
 const KUBERNETES: &str = "1.34";
 
 pub(super) fn check(workspace: &Workspace) -> Result<()> {
-    let linters = Linters::get(workspace)?;
+    let linters = PythonPrograms::get(workspace, LINTERS)?;
     let root = &workspace.root;
     step("hadolint of the Dockerfile", || run(linters.program("hadolint").arg(root.join("Dockerfile"))))?;
     step("shellcheck of every script", || {
@@ -34,12 +34,12 @@ pub(super) fn check(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-fn schema(linters: &Linters, schema: &str, files: &[PathBuf]) -> Result<()> {
+fn schema(linters: &PythonPrograms, schema: &str, files: &[PathBuf]) -> Result<()> {
     run(linters.program("check-jsonschema").args(["--builtin-schema", schema]).args(files))
 }
 
 /// Their form, and what an attacker could make of them: unpinned actions, too many rights, templates in scripts.
-fn workflows(linters: &Linters, root: &Path) -> Result<()> {
+fn workflows(linters: &PythonPrograms, root: &Path) -> Result<()> {
     let files = [found(root, ".github/workflows/*.yml")?, found(root, "examples/*.workflow.yml")?].concat();
     step("schema of the workflows", || schema(linters, "vendor.github-workflows", &files))?;
     step("zizmor of the workflows", || {
@@ -48,7 +48,7 @@ fn workflows(linters: &Linters, root: &Path) -> Result<()> {
 }
 
 /// What kustomize makes of an overlay, held against the schemas of Kubernetes; an unknown field is an error.
-fn kubernetes(workspace: &Workspace, linters: &Linters, overlay: &Path) -> Result<()> {
+fn kubernetes(workspace: &Workspace, linters: &PythonPrograms, overlay: &Path) -> Result<()> {
     let built = linters.program("kubectl").arg("kustomize").arg(overlay).stderr(Stdio::inherit()).output()?;
     ensure!(built.status.success(), "kustomize can't build {}", workspace.shown(overlay));
     let manifests = workspace.tool("manifests.yaml");

@@ -8,11 +8,11 @@ mod cargo_deny;
 mod cargo_fuzz;
 mod envoy;
 mod fetch;
-mod linters;
 mod node;
 mod oidc_provider;
 mod postgres;
 mod promtool;
+mod python;
 mod wasm_bindgen;
 mod wheel;
 
@@ -27,9 +27,9 @@ use crate::workspace::Workspace;
 
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use cargo_fuzz::cargo_fuzz;
-pub(crate) use linters::Linters;
 pub(crate) use oidc_provider::oidc_provider;
 pub(crate) use promtool::promtool;
+pub(crate) use python::{LINTERS, PythonPrograms, schemathesis};
 pub(crate) use wasm_bindgen::wasm_bindgen_test_runner;
 
 /// What the system itself runs on.

