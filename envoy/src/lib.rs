@@ -4,8 +4,9 @@
 
 mod settings;
 mod template;
+mod variables;
 
-pub use settings::{VARIABLES, Variable};
+pub use variables::{VARIABLES, Variable};
 
 /// The configuration that is shipped, with its `${NAME}` places.
 pub const TEMPLATE: &str = include_str!("../envoy.yaml");

@@ -1,50 +1,6 @@
 //! What the places of the configuration mean.
 
-/// An environment variable that the edge reads.
-#[derive(Clone, Copy, Debug)]
-pub struct Variable {
-    /// Its name, and that of its place in the template.
-    pub name: &'static str,
-    /// What it is when it is not set; one without must be set.
-    pub default: Option<&'static str>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    /// Stands between double quotes.
-    Text,
-    /// Stands by itself; from here to there.
-    Number(u64, u64),
-}
-
-const fn text(name: &'static str, default: Option<&'static str>) -> Variable {
-    Variable { name, default, kind: Kind::Text }
-}
-
-const fn number(name: &'static str, default: &'static str, from: u64, to: u64) -> Variable {
-    Variable { name, default: Some(default), kind: Kind::Number(from, to) }
-}
-
-/// Every variable with a place of its own in the template.
-pub const VARIABLES: &[Variable] = &[
-    text("OIDC_ISSUER", None),
-    text("OIDC_AUDIENCE", None),
-    text("OIDC_JWKS_URL", None),
-    text("EDGE_HOST", Some("0.0.0.0")),
-    number("EDGE_PORT", "8080", 0, 65535),
-    number("EDGE_TRUSTED_HOPS", "0", 0, 16),
-    number("EDGE_MAX_CONNECTIONS", "10000", 1, 1_000_000),
-    number("EDGE_MAX_HEAP_BYTES", "1073741824", 134_217_728, 1_099_511_627_776),
-    text("ADMIN_HOST", Some("127.0.0.1")),
-    number("ADMIN_PORT", "9901", 0, 65535),
-    text("CONTROL_PLANE_HOST", Some("control-plane")),
-    number("CONTROL_PLANE_PORT", "8000", 1, 65535),
-    text("FILTER_PATH", Some("/etc/envoy/oidc_filter.wasm")),
-    text("CA_CERTIFICATES", Some("/etc/ssl/certs/ca-certificates.crt")),
-];
-/// Names the file that says where the certificate for clients is; not set, they are served without TLS.
-const TLS_FILE: Variable = text("EDGE_TLS_FILE", None);
+use crate::variables::{Kind, TLS_FILE, VARIABLES, Variable};
 
 type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
@@ -55,7 +11,7 @@ pub(crate) fn value(place: &str, environment: Environment<'_>) -> Result<String,
         "OIDC_JWKS_CLUSTER" => Ok(jwks(environment)?.cluster.to_owned()),
         "OIDC_JWKS_HOST" => Ok(jwks(environment)?.host),
         "OIDC_JWKS_PORT" => Ok(jwks(environment)?.port.to_string()),
-        name => match VARIABLES.iter().find(|variable| variable.name == name) {
+        name => match VARIABLES.iter().find(|variable| variable.name == name && variable.has_place()) {
             Some(variable) => variable.read(environment)?.ok_or_else(|| format!("{name} is not set")),
             None => Err(format!("the template has a place for {name}, which is unknown")),
         },
@@ -63,6 +19,10 @@ pub(crate) fn value(place: &str, environment: Environment<'_>) -> Result<String,
 }
 
 impl Variable {
+    fn has_place(&self) -> bool {
+        !matches!(self.kind, Kind::Program)
+    }
+
     /// An empty value counts as not set.
     fn read(&self, environment: Environment<'_>) -> Result<Option<String>, String> {
         let set = environment(self.name).filter(|value| !value.is_empty());
@@ -72,7 +32,7 @@ impl Variable {
             Kind::Text if value.contains(['"', '\\']) || value.contains(char::is_control) => {
                 Err(format!("{} holds a quote, a backslash or a control character", self.name))
             }
-            Kind::Text => Ok(Some(value)),
+            Kind::Text | Kind::Program => Ok(Some(value)),
             Kind::Number(from, to) => match value.parse::<u64>() {
                 Ok(number) if (from..=to).contains(&number) => Ok(Some(number.to_string())),
                 _ => Err(format!("{} is not a number from {from} to {to}", self.name)),
@@ -181,12 +141,21 @@ mod tests {
         assert!(text.contains("DownstreamTlsContext") && text.contains("\"/etc/envoy/tls.yaml\""), "{text}");
     }
 
+    /// The key may not come into the configuration, which `edge config` prints.
+    #[test]
+    fn what_the_program_reads_itself_has_no_place() {
+        for name in ["IDENTITY_SIGNING_KEY", "IDENTITY_SIGNING_KEY_FILE", "ENVOY_BIN", "PATH"] {
+            let error = configuration(&format!("${{{name}}}"), &|_| Some("x".to_owned())).unwrap_err().to_string();
+            assert!(error.contains(&format!("{name}, which is unknown")), "{error}");
+        }
+    }
+
     /// The page has a row for each, with its default.
     #[test]
     fn the_page_names_every_variable() {
         let page = include_str!("../README.md");
-        for variable in VARIABLES.iter().chain([&TLS_FILE]) {
-            let row = page.lines().find(|line| line.starts_with(&format!("| `{}` |", variable.name)));
+        for variable in VARIABLES {
+            let row = page.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{}`", variable.name)));
             let row = row.unwrap_or_else(|| panic!("no row for {}", variable.name));
             assert!(variable.default.is_none_or(|default| row.contains(&format!("`{default}`"))), "{row}");
         }

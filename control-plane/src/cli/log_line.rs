@@ -1,4 +1,4 @@
-//! How long a line of the log may be: who calls must not fill a disk with one value.
+//! How a line of the log may look: who calls must not fill a disk with one value, or write lines of their own.
 
 use serde_json::{Map, Value};
 
@@ -9,14 +9,20 @@ const MAX_TEXT: usize = 512;
 /// What a line consists of at the least.
 const LEAST: [&str; 5] = ["timestamp", "level", "target", "message", "span"];
 
-/// A line for people that fits, if this one does not.
+/// A line for people that is one and fits, if this one is not or does not.
 pub(super) fn pretty(line: &[u8]) -> Option<Vec<u8>> {
-    if line.len() <= MAX_LINE {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let is_one = !line.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+    if is_one && line.len() < MAX_LINE {
         return None;
     }
-    let text = String::from_utf8_lossy(line);
-    // Room for the remark, with the longest number.
-    Some(format!("{}\n", shortened(text.trim_end(), MAX_LINE.saturating_sub(64))).into_bytes())
+    let mut text = String::from_utf8_lossy(line).replace('\n', "\\n").replace('\r', "\\r");
+    if text.len() >= MAX_LINE {
+        // Room for the remark, with the longest number.
+        text = shortened(&text, MAX_LINE.saturating_sub(64));
+    }
+    text.push('\n');
+    Some(text.into_bytes())
 }
 
 /// A line of JSON that fits, if this one does not: with shorter texts, or only with what every line has.
@@ -75,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_line_that_fits_stays_as_it_is() {
-        for line in ["{}\n", "a".repeat(MAX_LINE).as_str()] {
+        for line in ["{}\n".to_owned(), format!("{}\n", "a".repeat(MAX_LINE - 1))] {
             assert_eq!((super::json(line.as_bytes()), pretty(line.as_bytes())), (None, None));
         }
     }
@@ -99,6 +105,12 @@ mod tests {
         let line = cut(&json!({"message": "\u{1}".repeat(9000), "span": many}));
         assert_eq!(line["cut"], json!(true));
         assert!(line["span"].is_null());
+    }
+
+    #[test]
+    fn nobody_writes_lines_of_their_own() {
+        let line = pretty(b"WARN refused error=no\r\nINFO issued\n").unwrap();
+        assert_eq!(line, b"WARN refused error=no\\r\\nINFO issued\n");
     }
 
     #[test]

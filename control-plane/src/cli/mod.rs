@@ -20,6 +20,7 @@ mod settings;
 mod table;
 mod verify;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -27,7 +28,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::config::{self, LogConfig};
+use crate::config::{self, Dotenv, LogConfig};
 use crate::store::{self, roles, schema};
 
 const PROGRAM: &str = "runner-tokens";
@@ -162,7 +163,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let loaded = load_dotenv();
     let cli = Cli::parse();
-    match loaded.and_then(|()| run(cli)) {
+    match loaded.and_then(|dotenv| run(cli, &dotenv)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -180,15 +181,18 @@ pub fn main() -> ExitCode {
 }
 
 /// A missing `.env` is fine, a broken one is not: half of it would be ignored.
-fn load_dotenv() -> anyhow::Result<()> {
+fn load_dotenv() -> anyhow::Result<Dotenv> {
+    let names = || std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let before: BTreeSet<String> = names().collect();
     match dotenvy::dotenv() {
-        Err(error) if !error.not_found() => Err(error).context("the file .env can't be read"),
-        _ => Ok(()),
+        Ok(path) => Ok(Dotenv { path, names: names().filter(|name| !before.contains(name)).collect() }),
+        Err(error) if error.not_found() => Ok(Dotenv::default()),
+        Err(error) => Err(error).context("the file .env can't be read"),
     }
 }
 
 #[tokio::main]
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli, dotenv: &Dotenv) -> anyhow::Result<()> {
     let log = config::log(&environment);
     logging::start(log.as_ref().unwrap_or(&LogConfig::default()))?;
     // These two say all that is wrong with the configuration, and this with it.
@@ -210,7 +214,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::VerifyAuditLog(arguments) => verify::verify(arguments).await,
         Command::DropAuditLog(arguments) => drop::drop_partitions(arguments).await,
         Command::Doctor(arguments) => doctor::examine(arguments).await,
-        Command::Config(arguments) => settings::show(&arguments),
+        Command::Config(arguments) => settings::show(&arguments, dotenv),
         Command::IdentityKeygen(arguments) => keygen::keygen(&arguments),
         Command::Completions(arguments) => generate::completions(&arguments, Cli::command()),
         Command::Man(arguments) => generate::man(&arguments, Cli::command()),

@@ -5,7 +5,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Output, environment, table};
-use crate::config::{self, Effective, Source};
+use crate::config::{self, Dotenv, Effective, Source};
 
 #[derive(Args)]
 pub(super) struct ConfigArgs {
@@ -14,8 +14,8 @@ pub(super) struct ConfigArgs {
     output: Output,
 }
 
-pub(super) fn show(arguments: &ConfigArgs) -> anyhow::Result<()> {
-    let settings = config::effective(&environment);
+pub(super) fn show(arguments: &ConfigArgs, dotenv: &Dotenv) -> anyhow::Result<()> {
+    let settings = config::effective(&environment, dotenv);
     let problems = config::serve(&environment).err().map(|error| error.problems).unwrap_or_default();
     match arguments.output {
         Output::Json => println!("{:#}", json!({"settings": settings, "problems": problems})),
@@ -37,6 +37,7 @@ fn row(setting: &Effective) -> Vec<String> {
     let shown = setting.value.clone().unwrap_or_default();
     let (from, value) = match &setting.source {
         Source::Environment => ("environment", one_line(&shown)),
+        Source::Dotenv(_) => (".env", one_line(&shown)),
         Source::File(path) => ("file", path.clone()),
         Source::Default => ("default", shown),
         Source::Unset => ("not set", shown),

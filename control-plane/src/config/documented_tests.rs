@@ -22,7 +22,15 @@ A value that may be a secret can be kept in a file instead: `NAME_FILE` names it
 away, and setting both `NAME` and `NAME_FILE` is refused. Files are read at the start; after a rotation, restart.
 
 `runner-tokens config` shows what counts and where each value came from, with secrets masked, and ends with exit code 1
-if `serve` would not start with it; `--output json` for programs. The variables of the edge are in `.env.example`.
+if `serve` would not start with it; `--output json` for programs. The edge is a program of its own with
+[variables of its own](#the-edge).
+";
+
+const EDGE: &str = "
+## The edge
+
+These are read by the program `edge`, which fills in [envoy/envoy.yaml](../envoy/envoy.yaml) with them and becomes Envoy;
+`edge config` prints the outcome. It reads no `.env`, though compose does for it.
 ";
 
 fn settings() -> impl Iterator<Item = &'static Setting> {
@@ -47,6 +55,20 @@ fn document() -> String {
             let file = setting.file.map(|file| format!(" Or a file: `{file}`.")).unwrap_or_default();
             let _ = writeln!(text, "\n### `{}`\n\n{kind}{secret}{file}\n\n{}", setting.name, setting.about);
         }
+    }
+    text + EDGE + &edge()
+}
+
+fn edge() -> String {
+    let mut text = String::new();
+    for edge::Variable { name, default, required, secret, about, .. } in edge::VARIABLES {
+        let kind = match (required, default) {
+            (true, _) => "Required.".to_owned(),
+            (false, Some(default)) => format!("Default: `{default}`."),
+            (false, None) => "Not set by default.".to_owned(),
+        };
+        let secret = if *secret { " A secret." } else { "" };
+        let _ = writeln!(text, "\n### `{name}`\n\n{kind}{secret}\n\n{about}");
     }
     text
 }
@@ -73,8 +95,8 @@ fn what_is_described_is_what_is_read() {
 
 #[test]
 fn the_example_names_every_variable_and_no_other_with_its_default() {
-    // For the edge, which shares the file in a deployment of both.
-    let of_the_edge = ["IDENTITY_SIGNING_KEY", "OIDC_AUDIENCE", "OIDC_ISSUER", "OIDC_JWKS_URL"];
+    // Which shares the file in a deployment of both.
+    let of_the_edge = edge::VARIABLES.iter().map(|variable| (variable.name, variable.default));
     let is_name = |name: &str| {
         !name.is_empty() && name.chars().all(|each| each.is_ascii_uppercase() || matches!(each, '_' | '0'..='9'))
     };
@@ -83,11 +105,16 @@ fn the_example_names_every_variable_and_no_other_with_its_default() {
         .filter_map(|line| line.strip_prefix('#').unwrap_or(line).split_once('='))
         .filter(|(name, _)| is_name(name))
         .collect();
-    assert_eq!(example.keys().copied().collect::<BTreeSet<_>>(), names().into_iter().chain(of_the_edge).collect());
-    for setting in settings() {
-        if let Preset::Value(value) = setting.preset {
-            assert_eq!(example.get(setting.name), Some(&value), "{}", setting.name);
-        }
+    assert_eq!(
+        example.keys().copied().collect::<BTreeSet<_>>(),
+        names().into_iter().chain(of_the_edge.clone().map(|(name, _)| name)).collect()
+    );
+    let presets = settings().map(|setting| match setting.preset {
+        Preset::Value(value) => (setting.name, Some(value)),
+        Preset::Required | Preset::Unset => (setting.name, None),
+    });
+    for (name, default) in presets.chain(of_the_edge) {
+        assert!(default.is_none_or(|default| example.get(name) == Some(&default)), "{name}");
     }
 }
 

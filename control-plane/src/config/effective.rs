@@ -1,5 +1,7 @@
 //! What counts, and where it came from, for people.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 
 use serde::Serialize;
@@ -15,9 +17,11 @@ const MASK: &str = "********";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// The variable, in the environment or in `.env`.
+    /// The variable, in the environment.
     Environment,
-    /// A file; its path.
+    /// The variable, in a file `.env`; its path.
+    Dotenv(PathBuf),
+    /// A file that the variable's `_FILE` names; its path.
     File(String),
     /// Not set: what counts then.
     Default,
@@ -38,16 +42,29 @@ pub struct Effective {
     pub secret: bool,
 }
 
-/// Every setting as it counts. Reads no file and judges nothing.
-pub fn effective(environment: Environment<'_>) -> Vec<Effective> {
-    SECTIONS.iter().flat_map(|section| section.settings).map(|setting| one(environment, setting)).collect()
+/// What a file `.env` added to the environment.
+#[derive(Debug, Default)]
+pub struct Dotenv {
+    /// The file.
+    pub path: PathBuf,
+    /// The variables that were not there without it.
+    pub names: BTreeSet<String>,
 }
 
-fn one(environment: Environment<'_>, setting: &Setting) -> Effective {
+/// Every setting as it counts. Reads no file and judges nothing.
+pub fn effective(environment: Environment<'_>, dotenv: &Dotenv) -> Vec<Effective> {
+    SECTIONS.iter().flat_map(|section| section.settings).map(|setting| one(environment, dotenv, setting)).collect()
+}
+
+fn one(environment: Environment<'_>, dotenv: &Dotenv, setting: &Setting) -> Effective {
     let path = setting.file.and_then(|file| value(environment, file));
+    let variable = || {
+        let is_added = dotenv.names.contains(setting.name);
+        if is_added { Source::Dotenv(dotenv.path.clone()) } else { Source::Environment }
+    };
     let (shown, source) = match (value(environment, setting.name), path, setting.preset) {
-        (Some(own), _, _) if setting.secret => (Some(masked(setting.name, &own)), Source::Environment),
-        (Some(own), _, _) => (Some(unless_secret(own)), Source::Environment),
+        (Some(own), _, _) if setting.secret => (Some(masked(setting.name, &own)), variable()),
+        (Some(own), _, _) => (Some(unless_secret(own)), variable()),
         (None, Some(path), _) => (setting.secret.then(|| MASK.to_owned()), Source::File(unless_secret(path))),
         (None, None, Preset::Value(default)) => (Some(default.to_owned()), Source::Default),
         (None, None, Preset::Required | Preset::Unset) => (None, Source::Unset),
@@ -91,7 +108,11 @@ mod tests {
             "GITHUB_ORG" => Some(" acme ".to_owned()),
             _ => None,
         };
-        let all = effective(&environment);
+        let dotenv = Dotenv {
+            path: "/srv/.env".into(),
+            names: ["GITHUB_API_URL", "DATABASE_URL_FILE"].map(str::to_owned).into(),
+        };
+        let all = effective(&environment, &dotenv);
         assert!(!format!("{all:?}").contains("hunter2"));
         let of = |name: &str| {
             let found = all.iter().find(|each| each.name == name).unwrap();
@@ -100,6 +121,7 @@ mod tests {
         assert_eq!(of("DATABASE_URL"), (Some("postgres://app:********@db:5433/runners"), Source::Environment));
         assert_eq!(of("GITHUB_ENTERPRISE_TOKEN"), (Some(MASK), Source::File("/run/secrets/token".to_owned())));
         assert_eq!(of("GITHUB_ORG"), (Some("acme"), Source::Environment));
+        assert_eq!(of("GITHUB_API_URL"), (Some(MASK), Source::Dotenv("/srv/.env".into())));
         assert_eq!(of("SERVICE_PORT"), (Some("8000"), Source::Default));
         assert_eq!(of("POLICY_FILE"), (None, Source::Unset));
     }

@@ -12,7 +12,7 @@ mod reader;
 mod settings;
 
 pub use audit::AuditConfig;
-pub use effective::{Effective, Source, effective};
+pub use effective::{Dotenv, Effective, Source, effective};
 pub use github::{GithubConfig, web_url};
 pub use log::{LogConfig, LogFormat};
 pub(crate) use reader::value;
@@ -216,6 +216,8 @@ mod documented_tests;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -247,6 +249,25 @@ mod tests {
             assert!(error.contains(&format!("  {variable} ")), "{variable} in {error}");
         }
         assert!(!error.contains("hunter2"));
+    }
+
+    /// Whatever can be wrong with a value is found in one go, whatever else is wrong.
+    #[test]
+    fn every_variable_that_is_broken_is_listed_at_once() {
+        let any_text_goes = [
+            "AUDIT_CHECKPOINT_FILE",
+            "AUDIT_FILE",
+            "GITHUB_WEBHOOK_SECRET",
+            "GITHUB_WEBHOOK_SECRET_PREVIOUS",
+            "IDENTITY_AUDIENCE",
+        ];
+        let is_variable = |name: &str| SECTIONS.iter().flat_map(|all| all.settings).any(|each| each.name == name);
+        let error = serve(&|name| is_variable(name).then(|| "\u{1}? ?/".to_owned())).err().unwrap();
+        let listed: BTreeSet<&str> = error.problems.iter().map(|problem| problem.variable).collect();
+        let names = SECTIONS.iter().flat_map(|section| section.settings).map(|setting| setting.name);
+        let expected: BTreeSet<&str> = names.filter(|name| !any_text_goes.contains(name)).collect();
+        assert_eq!(listed, expected);
+        assert_eq!(error.problems.len(), expected.len(), "each once: {error}");
     }
 
     #[test]

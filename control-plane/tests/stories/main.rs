@@ -13,6 +13,7 @@ mod audit_verifier;
 mod budget;
 mod calls;
 mod commands;
+mod configured;
 mod confirmations;
 mod costs;
 mod described;
