@@ -29,7 +29,9 @@ fn a_running_system_is_well_and_a_bad_token_is_not() -> anyhow::Result<()> {
         let well = |check: &str| {
             findings.iter().filter(|finding| finding["check"] == check && finding["level"] == "ok").count()
         };
-        assert_eq!((well("edge"), well("identity-keys"), well("permissions")), (3, 1, 1), "{said:#}");
+        let counts = (well("edge"), well("edge-identity"), well("identity-keys"), well("permissions"));
+        assert_eq!(counts, (3, 1, 1, 1), "{said:#}");
+        assert!(said.to_string().contains("signed with the edge's own key"), "{said:#}");
 
         std::fs::write(&token, "no token")?;
         let refused = system.cli().run(&arguments).await?;

@@ -10,6 +10,8 @@ use std::io::{BufRead as _, IsTerminal as _, stderr, stdin};
 use anyhow::Context as _;
 use clap::Args;
 
+use super::screen;
+
 /// How a command that destroys something is told to go on, or not to.
 #[derive(Args)]
 pub(super) struct Consent {
@@ -70,7 +72,7 @@ fn needed(told: bool, terminal: bool, unattended: Unattended) -> Result<bool, No
 
 /// Says what is about to happen, and goes on only after a yes.
 pub(super) fn ask(what: &str) -> anyhow::Result<()> {
-    eprint!("{what}\nGo on? [y/N] ");
+    screen::ask(what, "Go on? [y/N]")?;
     let mut answer = String::new();
     stdin().lock().read_line(&mut answer).context("the answer can't be read")?;
     if is_yes(&answer) { Ok(()) } else { Err(NotConfirmed::Declined.into()) }

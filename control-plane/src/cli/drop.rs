@@ -12,8 +12,9 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{PgConnection, PgPool};
 
 use super::confirm::{self, Consent, Unattended};
-use super::table::render;
-use super::{Output, account, environment, open};
+use super::progress::{Progress, during};
+use super::table::{Cell, render};
+use super::{Output, account, environment, open, screen};
 use crate::audit::{AuditKey, Chain, Dropped, Entry, Event, Gaps, Outcome, Records};
 use crate::config;
 use crate::store::audit_partitions::{self, Partition, Sealed};
@@ -66,10 +67,9 @@ pub(super) async fn drop_partitions(arguments: DropArgs) -> anyhow::Result<()> {
         confirm::ask(&question(&dropped, arguments.before))?;
     }
     if !arguments.consent.dry_run {
-        carry_out(&pool, &partitions, &dropped).await?;
+        during("dropping", carry_out(&pool, &partitions, &dropped)).await?;
     }
-    print(&dropped, &arguments);
-    Ok(())
+    print(&dropped, &arguments)
 }
 
 fn question(dropped: &[Dropped], before: DateTime<Utc>) -> String {
@@ -84,20 +84,19 @@ fn question(dropped: &[Dropped], before: DateTime<Utc>) -> String {
     )
 }
 
-fn print(dropped: &[Dropped], arguments: &DropArgs) {
-    match arguments.output {
-        Output::Json => println!("{:#}", json!({"dry_run": arguments.consent.dry_run, "partitions": dropped})),
-        Output::Table => {
-            let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
-            let row = |each: &Dropped| {
-                let (first, last) = (number(each.first_position), number(each.last_position));
-                vec![each.partition_name.clone(), each.entries.to_string(), first, last]
-            };
-            let rows: Vec<_> = dropped.iter().map(row).collect();
-            print!("{}", render(&["PARTITION", "ENTRIES", "FIRST POSITION", "LAST POSITION"], &rows));
-            eprintln!("{}", if arguments.consent.dry_run { "nothing was dropped: a dry run" } else { "dropped" });
-        }
+fn print(dropped: &[Dropped], arguments: &DropArgs) -> anyhow::Result<()> {
+    let dry_run = arguments.consent.dry_run;
+    if arguments.output == Output::Json {
+        return screen::print_json(&json!({"dry_run": dry_run, "partitions": dropped}));
     }
+    let row = |each: &Dropped| {
+        let positions = [each.first_position, each.last_position].map(Cell::number);
+        [Cell::new(&each.partition_name), Cell::number(Some(each.entries))].into_iter().chain(positions).collect()
+    };
+    let rows: Vec<Vec<Cell>> = dropped.iter().map(row).collect();
+    screen::print(&render(&["PARTITION", "ENTRIES", "FIRST POSITION", "LAST POSITION"], &rows))?;
+    screen::note(if dry_run { "nothing was dropped: a dry run" } else { "dropped" });
+    Ok(())
 }
 
 /// Whether the file holds each entry of the partitions as it was sealed, and no other; what to record of each of them.
@@ -113,6 +112,7 @@ async fn compare(
     let mut records = Records::new(&mut file)?;
     let mut chain = Chain::new(0, Gaps::Any);
     let mut after = 0;
+    let mut progress = Progress::new("comparing entries with the file", None);
     loop {
         let seals = audit_partitions::seals(&mut connection, partitions, after, BATCH).await?;
         let Some(last) = seals.last() else { break };
@@ -131,13 +131,14 @@ async fn compare(
                 sealed.position
             );
             count(&mut counts, partitions, sealed);
+            progress.add(1);
         }
-        eprintln!("compared up to position {after} …");
     }
     if let Some(record) = records.next().transpose()? {
         bail!("the file has an entry that would not be dropped (id {}); export the months alone", record.id);
     }
     drop(records);
+    drop(progress);
     let sha256 = file.finish()?;
     let now = audit_seals::sent(&mut connection).await?.now;
     let sign = |each: Dropped| Dropped { export_sha256: sha256.clone(), made_at: now, ..each }.signed(key);

@@ -12,12 +12,10 @@ use futures_util::{Stream, TryStreamExt as _};
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::database;
+use super::progress::Progress;
+use super::{database, screen};
 use crate::audit::{Format, Writer};
 use crate::store::audit_log::{Record, Selection, rest, sealed, unsealed_from};
-
-/// A line of progress after so many entries.
-pub(super) const PROGRESS: u64 = 50_000;
 
 #[derive(Args)]
 pub(super) struct ExportArgs {
@@ -57,10 +55,8 @@ pub(super) async fn export(arguments: ExportArgs) -> anyhow::Result<()> {
     let mut destination = Destination::open(&output).with_context(|| format!("can't write {}", output.display()))?;
     let (count, last) = write(&pool, &selection, after, Writer::new(format, &mut destination.writer)?).await?;
     destination.finish()?;
-    match last {
-        Some(last) => eprintln!("{count} entries exported; the last position is {last}"),
-        None => eprintln!("{count} entries exported"),
-    }
+    let position = last.map(|last| format!("; the last position is {last}")).unwrap_or_default();
+    screen::note(&format!("{count} entries exported{position}"));
     Ok(())
 }
 
@@ -71,7 +67,7 @@ async fn write<W: Write>(
     after: Option<i64>,
     writer: Writer<W>,
 ) -> anyhow::Result<(u64, Option<i64>)> {
-    let mut export = Export { writer, count: 0, last: after };
+    let mut export = Export { writer, count: 0, last: after, progress: Progress::new("exporting entries", None) };
     let from = unsealed_from(&mut *pool.acquire().await?).await?;
     export.write(sealed(pool, selection, after.unwrap_or(0))).await?;
     if after.is_none() {
@@ -85,6 +81,7 @@ struct Export<W: Write> {
     writer: Writer<W>,
     count: u64,
     last: Option<i64>,
+    progress: Progress,
 }
 
 impl<W: Write> Export<W> {
@@ -93,9 +90,7 @@ impl<W: Write> Export<W> {
             self.writer.write(&record)?;
             self.last = record.position.or(self.last);
             self.count = self.count.saturating_add(1);
-            if self.count.is_multiple_of(PROGRESS) {
-                eprintln!("{} entries …", self.count);
-            }
+            self.progress.add(1);
         }
         Ok(())
     }

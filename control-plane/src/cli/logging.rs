@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write, stderr};
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
-use super::log_line;
+use super::{log_line, screen};
 use crate::config::{LogConfig, LogFormat};
 
 pub(super) fn start(config: &LogConfig) -> anyhow::Result<()> {
@@ -18,7 +18,7 @@ pub(super) fn start(config: &LogConfig) -> anyhow::Result<()> {
     // Values are compared as they are: a regular expression would be one more thing to get wrong.
     let filter =
         EnvFilter::builder().with_regex(false).parse(config.directives.join(",")).context("the log's filter")?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal);
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(screen::is_stderr_coloured());
     if pretty {
         logs.with_writer(|| Bounded(log_line::pretty)).init();
     } else {

@@ -6,15 +6,20 @@ mod doctor;
 mod drop;
 mod export;
 mod generate;
+#[cfg(test)]
+mod generate_tests;
 mod health;
+mod init;
 mod keygen;
 mod log_line;
 mod logging;
 mod policy;
 mod principals;
+mod progress;
 #[cfg(test)]
 mod reference_tests;
 mod runners;
+mod screen;
 mod serve;
 mod settings;
 mod table;
@@ -24,12 +29,12 @@ use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
-use serde_json::{Value, json};
-use sqlx::PgPool;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use serde_json::Value;
+use sqlx::{ConnectOptions as _, PgPool};
 
 use crate::config::{self, Dotenv, LogConfig};
-use crate::store::{self, roles, schema};
+use crate::store::{self, schema};
 
 const PROGRAM: &str = "runner-tokens";
 
@@ -46,7 +51,7 @@ const EXIT_CODES: [(u8, &str); 6] = [
 fn after_help() -> String {
     let codes: Vec<String> = EXIT_CODES.iter().map(|(code, meaning)| format!("  {code}  {meaning}")).collect();
     format!(
-        "Configuration comes from the environment and from a file `.env`; docs/configuration.md\ndescribes every \
+        "Configuration comes from the environment and from a file `.env`; docs/configuration.md describes every \
          variable, docs/cli.md every command.\n\nExit codes:\n{}",
         codes.join("\n")
     )
@@ -69,6 +74,14 @@ enum Output {
     Json,
 }
 
+/// Of a command that has no other options.
+#[derive(Args)]
+struct OutputArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t)]
+    output: Output,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Serve the API, and keep the records and GitHub in step
@@ -77,10 +90,10 @@ enum Command {
     /// Ask the service of this machine whether it is ready
     #[command(after_help = "For containers' health checks: exit code 0 if it is, 1 if not.\n\n\
         Example:\n  runner-tokens health && echo ready")]
-    Health,
+    Health(OutputArgs),
     /// Bring the database up to date; safe to repeat
     #[command(after_help = "Example:\n  DATABASE_URL=postgres://app:secret@db/runners runner-tokens init-db")]
-    InitDb,
+    InitDb(OutputArgs),
     /// List everybody's runners
     #[command(after_help = "Example:\n  runner-tokens list-runners --status offline --label gpu --output json")]
     ListRunners(runners::ListArgs),
@@ -93,10 +106,10 @@ enum Command {
     CleanupStaleRunners(runners::CleanupArgs),
     /// Compare the records with GitHub now
     #[command(after_help = "Example:\n  runner-tokens sync-github")]
-    SyncGithub(runners::SyncArgs),
+    SyncGithub(OutputArgs),
     /// List runners on GitHub that this service did not register, as of the newest comparison
     #[command(after_help = "Example:\n  runner-tokens sync-github && runner-tokens unmanaged-runners")]
-    UnmanagedRunners(runners::UnmanagedArgs),
+    UnmanagedRunners(OutputArgs),
     /// Look at policy files, before a service does
     #[command(subcommand, after_help = "Example:\n  runner-tokens policy check policy.yaml")]
     Policy(policy::PolicyCommand),
@@ -105,20 +118,20 @@ enum Command {
         after_help = "Provisions under way come to nothing. Idle runners are deleted now, busy ones when their job \
         has ended. Safe to repeat. On a terminal it asks first, unless --yes is given. Without a terminal, one subject \
         is revoked at once, as an emergency needs it; --claim and --whole-issuer, which may mean many, need --yes.\
-        \n\nExample:\n  runner-tokens revoke-principal --issuer https://idp.example.com \
+        \n\nExample:\n  runner-tokens revoke-principal --issuer https://idp.example.com \\\n      \
         --subject ci-7 --reason 'token leaked'"
     )]
     RevokePrincipal(principals::RevokeArgs),
     /// Take a revocation back; runners that are going for it still go
     #[command(
-        after_help = "Example:\n  runner-tokens restore-principal --issuer https://idp.example.com --subject ci-7"
+        after_help = "Example:\n  runner-tokens restore-principal --issuer https://idp.example.com \\\n      --subject ci-7"
     )]
     RestorePrincipal(principals::RestoreArgs),
     /// Write the audit log to a file
     #[command(
         after_help = "Sealed entries come first, in the order of the chain; then those of the last seconds, which \
         have no position yet. With --after they are left out, so that the next export can go on behind the last \
-        position.\n\nExample:\n  runner-tokens export-audit-log --since 2026-01-01 --event-type provision \
+        position.\n\nExample:\n  runner-tokens export-audit-log --since 2026-01-01 --event-type provision \\\n      \
         --format csv --output audit.csv"
     )]
     ExportAuditLog(export::ExportArgs),
@@ -126,12 +139,12 @@ enum Command {
     #[command(
         after_help = "Needs no database for files. Ends with exit code 3 and names the first entry that was changed, \
         removed, inserted or reordered. docs/audit.md says what that proves.\n\nExample:\n  runner-tokens \
-        verify-audit-log audit.jsonl --checkpoints checkpoints.jsonl --public-key audit-public.pem"
+        verify-audit-log audit.jsonl --checkpoints checkpoints.jsonl \\\n      --public-key audit-public.pem"
     )]
     VerifyAuditLog(verify::VerifyArgs),
     /// Drop old months of the audit log, after they were exported
     #[command(after_help = "For the owner's role alone. The file must hold exactly the entries that are dropped, as \
-        they were sealed. On a terminal it asks first; without a terminal it needs --yes.\n\nExample:\n  runner-tokens export-audit-log --since 2020-01-01 --until 2026-01-01 --format \
+        they were sealed. On a terminal it asks first; without a terminal it needs --yes.\n\nExample:\n  runner-tokens export-audit-log --since 2020-01-01 --until 2026-01-01 \\\n      --format \
         jsonl --output 2025.jsonl\n  runner-tokens drop-audit-log --before 2026-01 --export 2025.jsonl --dry-run")]
     DropAuditLog(drop::DropArgs),
     /// Show every setting as it counts, with secrets masked and where it came from
@@ -148,7 +161,7 @@ enum Command {
     /// Make a key pair for the identity assertion
     #[command(after_help = "The private key is for the edge alone (IDENTITY_SIGNING_KEY), the public one for this \
         service (IDENTITY_PUBLIC_KEYS).\n\nExample:\n  runner-tokens identity-keygen --output json")]
-    IdentityKeygen(keygen::KeygenArgs),
+    IdentityKeygen(OutputArgs),
     /// Print the completions of a shell
     #[command(after_help = "Example:\n  runner-tokens completions bash > /etc/bash_completion.d/runner-tokens\n  \
         runner-tokens completions fish > ~/.config/fish/completions/runner-tokens.fish")]
@@ -165,8 +178,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match loaded.and_then(|dotenv| run(cli, &dotenv)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<screen::NobodyReads>() => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            screen::complain(&error);
             if error.is::<verify::NotVerified>() {
                 ExitCode::from(3)
             } else if error.is::<doctor::Unwell>() {
@@ -201,12 +215,12 @@ async fn run(cli: Cli, dotenv: &Dotenv) -> anyhow::Result<()> {
     }
     match cli.command {
         Command::Serve => serve::serve().await,
-        Command::Health => health::health(&environment).await,
-        Command::InitDb => init_db().await,
+        Command::Health(arguments) => health::health(&environment, &arguments).await,
+        Command::InitDb(arguments) => init::init_db(&arguments).await,
         Command::ListRunners(arguments) => runners::list(arguments).await,
         Command::CleanupStaleRunners(arguments) => runners::cleanup(arguments).await,
-        Command::SyncGithub(arguments) => runners::sync(arguments).await,
-        Command::UnmanagedRunners(arguments) => runners::unmanaged(arguments).await,
+        Command::SyncGithub(arguments) => runners::sync(&arguments).await,
+        Command::UnmanagedRunners(arguments) => runners::unmanaged(&arguments).await,
         Command::Policy(command) => policy::run(command),
         Command::RevokePrincipal(arguments) => principals::revoke(arguments).await,
         Command::RestorePrincipal(arguments) => principals::restore(arguments).await,
@@ -232,21 +246,15 @@ async fn database(command: &str, options: Value) -> anyhow::Result<PgPool> {
 
 async fn open(config: &config::DatabaseConfig, command: &str, options: Value) -> anyhow::Result<PgPool> {
     let pool = store::pool(config);
-    schema::check(&pool).await?;
-    account::record(&pool, command, options).await.context("the command could not be recorded, so it was not done")?;
+    // A statement takes as long as its rows are followed: none of a command is slow for that.
+    pool.set_connect_options(config.options.clone().disable_statement_logging());
+    let reached = async {
+        schema::check(&pool).await?;
+        let recorded = account::record(&pool, command, options).await;
+        recorded.context("the command could not be recorded, so it was not done")
+    };
+    progress::during("reaching the database", reached).await?;
     Ok(pool)
-}
-
-async fn init_db() -> anyhow::Result<()> {
-    let pool = store::pool(&config::database(&environment)?);
-    let applied = schema::migrate(&pool).await.context("the migrations could not be applied")?;
-    account::record(&pool, "init-db", json!({"migrations": applied})).await?;
-    println!("database is up to date ({applied} migration(s) applied)");
-    let left = roles::set_up(&mut *pool.acquire().await?).await.context("the roles could not be set up")?;
-    for todo in &left {
-        eprintln!("left to do for the roles of the audit log (docs/audit.md), {todo}");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

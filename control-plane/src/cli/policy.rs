@@ -11,7 +11,8 @@ use clap::{Args, Subcommand};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{Output, environment};
+use super::table::harmless;
+use super::{Output, environment, screen};
 use crate::policy::{self, Defaults, Explanation, LoadError, Policy, ProvisionRequest, identity_of};
 use crate::runner::Target;
 
@@ -22,8 +23,9 @@ pub(super) enum PolicyCommand {
     Check(CheckArgs),
     /// Say what a policy would decide, and why
     #[command(
-        after_help = "Example:\n  runner-tokens policy explain --file policy.yaml --claims claims.json --request \
-        request.json\n  runner-tokens policy explain --file policy.yaml --token - --request request.json < token"
+        after_help = "Example:\n  runner-tokens policy explain --file policy.yaml --claims claims.json \\\n      \
+        --request request.json\n  runner-tokens policy explain --file policy.yaml --token - \\\n      \
+        --request request.json < token"
     )]
     Explain(ExplainArgs),
     /// Print the JSON Schema of policy files, for editors
@@ -66,10 +68,7 @@ pub(super) fn run(command: PolicyCommand) -> anyhow::Result<()> {
     match command {
         PolicyCommand::Check(arguments) => check(&arguments),
         PolicyCommand::Explain(arguments) => explain(&arguments),
-        PolicyCommand::Schema => {
-            println!("{:#}", policy::schema());
-            Ok(())
-        }
+        PolicyCommand::Schema => screen::print_json(&policy::schema()),
     }
 }
 
@@ -77,18 +76,21 @@ fn check(arguments: &CheckArgs) -> anyhow::Result<()> {
     let file = arguments.file.display();
     match (policy::read(&arguments.file), arguments.output) {
         (Ok(policy), Output::Table) => {
-            println!("{file} is in order: {} rule(s), SHA-256 {}", policy.size().unwrap_or_default(), sha256(&policy));
+            let size = policy.size().unwrap_or_default();
+            screen::print_sentences(&format!("{file} is in order: {size} rule(s), SHA-256 {}", sha256(&policy)))?;
         }
         (Ok(policy), Output::Json) => {
-            println!("{:#}", json!({"ok": true, "rules": policy.size(), "sha256": sha256(&policy), "problems": []}));
+            let whole = json!({"ok": true, "rules": policy.size(), "sha256": sha256(&policy), "problems": []});
+            screen::print_json(&whole)?;
         }
         (Err(LoadError::Policy(error)), output) => {
             if output == Output::Json {
-                println!("{:#}", json!({"ok": false, "problems": error.problems}));
+                screen::print_json(&json!({"ok": false, "problems": error.problems}))?;
             } else {
                 // As compilers write it, so that editors find the place.
                 for problem in &error.problems {
-                    println!("{file}:{}:{}: {}", problem.line.max(1), problem.column.max(1), problem.what);
+                    let (line, column, what) = (problem.line.max(1), problem.column.max(1), harmless(&problem.what));
+                    screen::print_sentences(&format!("{file}:{line}:{column}: {what}"))?;
                 }
             }
             bail!("{file} has {} problem(s)", error.problems.len());
@@ -106,7 +108,7 @@ fn explain(arguments: &ExplainArgs) -> anyhow::Result<()> {
     let policy = policy_to_explain(arguments.file.as_deref())?;
     let claims = match (&arguments.token, &arguments.claims) {
         (Some(path), _) => {
-            eprintln!("the token is only decoded: nobody has checked its signature or its times");
+            screen::note("the token is only decoded: nobody has checked its signature or its times");
             decode(text(path)?.trim())?
         }
         (None, Some(path)) => json_of::<Map<String, Value>>(path)?,
@@ -118,14 +120,16 @@ fn explain(arguments: &ExplainArgs) -> anyhow::Result<()> {
     let mut wish = request.complete(&defaults).with_context(|| arguments.request.display().to_string())?;
     wish.group_name.clone_from(&arguments.runner_group_name);
     if wish.group_name.is_none() && policy.needs_group_name(&caller, &wish) {
-        eprintln!("a rule grants runner groups by name; say with --runner-group-name what GitHub calls this one");
+        screen::note("a rule grants runner groups by name; say with --runner-group-name what GitHub calls this one");
     }
     let explanation = policy.explain(&caller, &wish, &defaults);
     match arguments.output {
-        Output::Json => println!("{:#}", json!(explanation)),
-        Output::Table => print!("{}", rendered(&explanation)),
+        Output::Json => screen::print_json(&json!(explanation)),
+        Output::Table => {
+            let verdict = if explanation.allowed { "ALLOWED" } else { "DENIED" };
+            screen::print_verdict(verdict, explanation.allowed, &rendered(&explanation))
+        }
     }
-    Ok(())
 }
 
 fn policy_to_explain(file: Option<&Path>) -> anyhow::Result<Policy> {
@@ -140,7 +144,7 @@ fn policy_to_explain(file: Option<&Path>) -> anyhow::Result<Policy> {
 fn defaults() -> anyhow::Result<Defaults> {
     let organisation = environment("GITHUB_ORG").filter(|name| !name.trim().is_empty());
     if organisation.is_none() {
-        eprintln!("GITHUB_ORG is not set; a request without `target` is taken to be for org:default");
+        screen::note("GITHUB_ORG is not set; a request without `target` is taken to be for org:default");
     }
     let target: Target = format!("org:{}", organisation.as_deref().unwrap_or("default").trim()).parse()?;
     let group = environment("DEFAULT_RUNNER_GROUP_ID").and_then(|id| id.trim().parse().ok());
@@ -172,7 +176,7 @@ fn text(path: &Path) -> anyhow::Result<String> {
 }
 
 fn rendered(explanation: &Explanation) -> String {
-    let mut lines = vec![if explanation.allowed { "ALLOWED".to_owned() } else { "DENIED".to_owned() }];
+    let mut lines = vec![String::new()];
     lines.extend(explanation.owner.iter().map(|owner| match owner.issuer.as_str() {
         "" => format!("owner: {}", owner.subject),
         issuer => format!("owner: {} of {issuer}", owner.subject),
@@ -196,8 +200,7 @@ fn rendered(explanation: &Explanation) -> String {
         lines.push(format!("{mark} rule {:?} {what}{trial}", rule.rule));
         lines.extend(rule.reasons.iter().map(|reason| format!("    {reason}")));
     }
-    lines.push(String::new());
-    lines.iter().map(|line| super::table::harmless(line)).collect::<Vec<_>>().join("\n")
+    lines.iter().map(|line| harmless(line)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

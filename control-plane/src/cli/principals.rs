@@ -3,12 +3,15 @@
 use anyhow::{anyhow, ensure};
 use clap::Args;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::confirm::{self, Consent, Unattended};
-use super::runners::app;
-use super::table::{harmless, render};
-use super::{Output, account};
-use crate::operations::{self, Departure, Prospect};
+use super::progress::{Progress, during};
+use super::runners::{app, status};
+use super::table::{Cell, harmless, render};
+use super::{Output, account, screen};
+use crate::audit::Origin;
+use crate::operations::{self, App, Departure, Prospect};
 use crate::policy::{ClaimValue, Revoked, Who};
 use crate::runner::State;
 use crate::store::runners::Runner;
@@ -78,7 +81,7 @@ fn counts(expected: &Prospect) -> String {
 }
 
 /// What it would do.
-fn foretell(revoked: &Revoked, expected: &Prospect, output: Output) {
+fn foretell(revoked: &Revoked, expected: &Prospect, output: Output) -> anyhow::Result<()> {
     let policy = account::policy();
     let rules = policy.as_ref().map(|policy| policy.rules_of(&revoked.issuer)).unwrap_or_default();
     if output == Output::Json {
@@ -92,24 +95,22 @@ fn foretell(revoked: &Revoked, expected: &Prospect, output: Output) {
             "dry_run": true, "already_revoked": expected.is_revoked, "policy_rules": rules,
             "under_way": expected.under_way, "runners": runners.collect::<Value>(),
         });
-        println!("{whole:#}");
-        return;
+        return screen::print_json(&whole);
     }
     let already = if expected.is_revoked { " (they are already)" } else { "" };
-    println!("{} would be refused everywhere{already}.", harmless(&revoked.to_string()));
-    match (&policy, rules.is_empty()) {
-        (None, _) => println!("There is no policy file here (POLICY_FILE), so the rules for them are not known."),
-        (Some(_), true) => println!("No rule of the policy here is about their issuer."),
-        (Some(_), false) => println!("Rules of the policy here about their issuer: {}.", rules.join(", ")),
-    }
-    println!("{}", counts(expected).replacen("will be", "would be", 1));
-    let row = |runner: &Runner| {
-        let busy = if runner.busy { "yes" } else { "no" };
-        vec![runner.name.clone(), runner.state.to_string(), busy.to_owned(), runner.target.clone()]
+    let known = match (&policy, rules.is_empty()) {
+        (None, _) => "There is no policy file here (POLICY_FILE), so the rules for them are not known.".to_owned(),
+        (Some(_), true) => "No rule of the policy here is about their issuer.".to_owned(),
+        (Some(_), false) => format!("Rules of the policy here about their issuer: {}.", rules.join(", ")),
     };
-    let rows: Vec<_> = expected.runners.iter().map(row).collect();
-    print!("{}", render(&["NAME", "STATUS", "BUSY", "TARGET"], &rows));
-    eprintln!("nothing was revoked: a dry run");
+    let whom = harmless(&revoked.to_string());
+    let counts = counts(expected).replacen("will be", "would be", 1);
+    screen::print_sentences(&format!("{whom} would be refused everywhere{already}.\n{known}\n{counts}"))?;
+    let row = |runner: &Runner| vec![Cell::new(&runner.name), status(runner), Cell::new(&runner.target)];
+    let rows: Vec<Vec<Cell>> = expected.runners.iter().map(row).collect();
+    screen::print(&render(&["NAME", "STATUS", "TARGET"], &rows))?;
+    screen::note("nothing was revoked: a dry run");
+    Ok(())
 }
 
 pub(super) async fn revoke(arguments: RevokeArgs) -> anyhow::Result<()> {
@@ -119,39 +120,59 @@ pub(super) async fn revoke(arguments: RevokeArgs) -> anyhow::Result<()> {
     let must_ask = consent.must_ask(unattended(&revoked))?;
     let options = json!({"whom": text, "reason": arguments.reason, "dry_run": consent.dry_run});
     let app = app("revoke-principal", options).await?;
+    let prospect = during("counting their runners", operations::prospect(&app, &revoked));
     if consent.dry_run {
-        foretell(&revoked, &operations::prospect(&app, &revoked).await?, arguments.output);
-        return Ok(());
+        return foretell(&revoked, &prospect.await?, arguments.output);
     }
+    let whom = harmless(&text);
     if must_ask {
-        let expected = operations::prospect(&app, &revoked).await?;
-        confirm::ask(&format!("{text} will be refused everywhere from now on.\n{}", counts(&expected)))?;
+        let counts = counts(&prospect.await?);
+        confirm::ask(&format!("{whom} will be refused everywhere from now on.\n{counts}"))?;
     }
-    let ids = operations::revoke(&app, &origin, revoked, &arguments.reason).await?;
-    eprintln!("revoked: {text}; from now on they are refused everywhere");
-    let (mut gone, mut waiting, mut failed) = (0_usize, 0_usize, 0_usize);
-    for (number, id) in (1_usize..).zip(&ids) {
-        let count = match operations::depart(&app, &origin, *id).await {
-            Ok(Departure::Gone) => &mut gone,
-            Ok(Departure::Waits) => &mut waiting,
+    let ids = operations::revoke(&app, &origin, revoked.clone(), &arguments.reason).await?;
+    screen::note(&format!("revoked: {whom}; from now on they are refused everywhere"));
+    let departed = depart(&app, &origin, &ids).await;
+    report(departed, ids.len(), arguments.output)
+}
+
+/// What became of the runners of somebody revoked.
+#[derive(Clone, Copy, Default)]
+struct Departed {
+    gone: usize,
+    waiting: usize,
+    failed: usize,
+}
+
+async fn depart(app: &App, origin: &Origin, ids: &[Uuid]) -> Departed {
+    let mut departed = Departed::default();
+    let mut progress = Progress::new("taking runners away", u64::try_from(ids.len()).ok());
+    for id in ids {
+        let count = match operations::depart(app, origin, *id).await {
+            Ok(Departure::Gone) => &mut departed.gone,
+            Ok(Departure::Waits) => &mut departed.waiting,
             Err(error) => {
                 tracing::warn!(runner = %id, %error, "a runner of somebody revoked is still there");
-                &mut failed
+                &mut departed.failed
             }
         };
         *count = count.saturating_add(1);
-        eprintln!("{number} of {} runner(s): {gone} gone, {waiting} waiting, {failed} failed", ids.len());
+        progress.add(1);
     }
-    match arguments.output {
+    departed
+}
+
+fn report(Departed { gone, waiting, failed }: Departed, all: usize, output: Output) -> anyhow::Result<()> {
+    screen::note(&format!("{all} runner(s): {gone} gone, {waiting} waiting, {failed} failed"));
+    match output {
         Output::Json => {
-            println!("{:#}", json!({"runners": ids.len(), "gone": gone, "waiting": waiting, "failed": failed}));
+            screen::print_json(&json!({"runners": all, "gone": gone, "waiting": waiting, "failed": failed}))?;
         }
-        Output::Table => println!("{gone} of {} runner(s) gone", ids.len()),
+        Output::Table => screen::print_sentences(&format!("{gone} of {all} runner(s) gone"))?,
     }
     if waiting > 0 {
-        eprintln!(
+        screen::note(&format!(
             "{waiting} run a job or could not be deleted yet: the service goes on trying, and deletes them when idle"
-        );
+        ));
     }
     ensure!(failed == 0, "{failed} runner(s) could not be dealt with; the log says why");
     Ok(())
@@ -171,8 +192,7 @@ pub(super) async fn restore(arguments: RestoreArgs) -> anyhow::Result<()> {
     let app = app("restore-principal", json!({"whom": revoked.to_string()})).await?;
     operations::restore(&app, &account::origin(), &revoked).await?;
     match arguments.output {
-        Output::Json => println!("{:#}", json!({"restored": revoked.to_string()})),
-        Output::Table => println!("restored: {}", harmless(&revoked.to_string())),
+        Output::Json => screen::print_json(&json!({"restored": revoked.to_string()})),
+        Output::Table => screen::print_sentences(&format!("restored: {}", harmless(&revoked.to_string()))),
     }
-    Ok(())
 }

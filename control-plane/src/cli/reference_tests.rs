@@ -18,6 +18,10 @@ const INTRODUCTION: &str = "\
 `.env` ([configuration.md](configuration.md)). Results go to standard output, everything else to standard error, so that
 `--output json` can be read by a program as it is. What a command changes is in the audit log, with the account that gave it.
 
+On a terminal, tables fit its width: in columns where the words fit beside each other, else a line a value. Elsewhere a record
+is a line. Colours are for terminals alone, and for none with `NO_COLOR`. What takes longer than a moment says what it is at: a
+line that moves on a terminal, elsewhere a line now and then.
+
 What destroys something says on a terminal how much, and asks. `--yes` answers for a script, `--dry-run` only looks. Without a
 terminal nobody can be asked: `cleanup-stale-runners` and `revoke-principal --subject` go on, because a nightly job and the
 first minutes of an incident call them so; `drop-audit-log`, and `revoke-principal` with `--claim` or `--whole-issuer`, change
@@ -77,7 +81,7 @@ fn section(command: &Command) -> String {
     }
     let _ = write!(text, "\n```sh\n");
     for line in examples.lines() {
-        let _ = writeln!(text, "{}", line.trim());
+        let _ = writeln!(text, "{}", line.strip_prefix("  ").unwrap_or(line));
     }
     text + "```\n"
 }
@@ -109,8 +113,10 @@ fn meaning(argument: &Arg) -> String {
 
 /// The calls of the program in a command's examples, as their words.
 fn examples(help: &str) -> Vec<Vec<String>> {
-    let lines = help.split_once("Example:\n").map(|(_, examples)| examples).unwrap_or_default().lines();
-    let words = lines.flat_map(|line| line.split(" && ")).map(|call| shlex::split(call).expect("a shell reads it"));
+    let examples = help.split_once("Example:\n").map(|(_, examples)| examples).unwrap_or_default();
+    let examples = examples.replace("\\\n", "");
+    let words =
+        examples.lines().flat_map(|line| line.split(" && ")).map(|call| shlex::split(call).expect("a shell reads it"));
     words
         .map(|words| {
             let words = words.into_iter().skip_while(|word| word.contains('='));
@@ -135,11 +141,33 @@ fn every_command_has_an_example_that_the_program_takes() {
     assert!(all.len() > 15, "{}", all.len());
     for command in all {
         let name = command.get_bin_name().unwrap_or_default().to_owned();
-        let examples = examples(&command.get_after_help().map(ToString::to_string).unwrap_or_default());
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples = examples(&help);
         assert!(examples.iter().any(|example| example.join(" ").starts_with(&name)), "{name}: {examples:?}");
+        let lines = help.split_once("Example:\n").map(|(_, examples)| examples.lines()).expect("an example");
+        assert!(
+            lines.into_iter().all(|line| line.len() <= 80),
+            "{name}: lines of 80 columns can be copied from a terminal"
+        );
         for example in examples {
             assert!(Cli::try_parse_from(&example).is_ok(), "{name}: {example:?}");
         }
+    }
+}
+
+#[test]
+fn every_result_is_there_for_programs_too() {
+    // Logs, a script, a page, a schema that is JSON, and a file whose form has an option of its own.
+    let apart = ["serve", "completions", "man", "schema", "export-audit-log"];
+    for command in commands().iter().filter(|command| !apart.contains(&command.get_name())) {
+        let output = command.get_arguments().find(|argument| argument.get_id() == "output");
+        let forms: Vec<String> = output
+            .map(Arg::get_possible_values)
+            .unwrap_or_default()
+            .iter()
+            .map(|form| form.get_name().to_owned())
+            .collect();
+        assert_eq!(forms, ["table", "json"], "{:?}", command.get_bin_name());
     }
 }
 

@@ -13,8 +13,9 @@ use serde::Serialize;
 use serde_json::json;
 use sqlx::PgPool;
 
-use super::export::PROGRESS;
-use super::{Output, database};
+use super::progress::Progress;
+use super::table::harmless;
+use super::{Output, database, screen};
 use crate::audit::{AuditKeys, Chain, Checkpoint, Checkpoints, Finding, Gaps, Kind, Records, follow};
 use crate::store::audit_log::{Selection, sealed};
 use crate::store::audit_seals;
@@ -62,7 +63,8 @@ struct Report {
 pub(super) async fn verify(arguments: VerifyArgs) -> anyhow::Result<()> {
     let keys = read_keys(&arguments.public_keys)?;
     let published = arguments.checkpoints.as_deref().map(open).transpose()?.map(Checkpoints::new);
-    let mut check = Check { keys, published: published.map(Iterator::peekable), checkpoints: 0, signed: 0, lines: 0 };
+    let progress = Progress::new("following entries", None);
+    let mut check = Check { keys, published: published.map(Iterator::peekable), checkpoints: 0, signed: 0, progress };
     let (chain, outcome) = if arguments.files.is_empty() {
         let pool = database("verify-audit-log", json!({"public_keys": arguments.public_keys.len()})).await?;
         check.database(&pool).await?
@@ -80,25 +82,28 @@ pub(super) async fn verify(arguments: VerifyArgs) -> anyhow::Result<()> {
         signatures: if check.keys.is_some() { "checked" } else { "not checked: no --public-key" },
         finding: outcome.err(),
     };
-    print(&report, arguments.output);
+    drop(check);
+    print(&report, arguments.output)?;
     if report.verified { Ok(()) } else { Err(NotVerified.into()) }
 }
 
-fn print(report: &Report, output: Output) {
+fn print(report: &Report, output: Output) -> anyhow::Result<()> {
     match (output, &report.finding) {
-        (Output::Json, _) => println!("{:#}", json!(report)),
+        (Output::Json, _) => screen::print_json(&json!(report)),
         (Output::Table, Some(Finding { kind, position, entry_id, detail })) => {
             let number = |number: Option<i64>| number.map_or_else(|| "unknown".to_owned(), |number| number.to_string());
             let kind = json!(kind);
             let kind = kind.as_str().unwrap_or_default();
-            println!("NOT VERIFIED: {kind} at position {}, entry {}: {detail}", number(*position), number(*entry_id));
+            let place = format!("position {}, entry {}", number(*position), number(*entry_id));
+            screen::print_verdict("NOT VERIFIED", false, &format!(": {kind} at {place}: {}", harmless(detail)))
         }
         (Output::Table, None) => {
             let Report { entries, unsealed, dropped, last_position, checkpoints, signatures, .. } = report;
-            println!(
-                "verified: {entries} entries up to position {last_position}, {unsealed} not sealed yet, {dropped} missing as \
-                 they may; {checkpoints} checkpoint(s), signatures {signatures}"
+            let rest = format!(
+                ": {entries} entries up to position {last_position}, {unsealed} not sealed yet, {dropped} missing as they \
+                 may; {checkpoints} checkpoint(s), signatures {signatures}"
             );
+            screen::print_verdict("verified", true, &rest)
         }
     }
 }
@@ -125,7 +130,7 @@ struct Check {
     checkpoints: u64,
     /// Checkpoints whose signatures hold.
     signed: u64,
-    lines: u64,
+    progress: Progress,
 }
 
 type Outcome = (Chain, Result<(), Finding>);
@@ -145,7 +150,9 @@ impl Check {
             if outcome.is_err() {
                 return Ok((chain, outcome));
             }
-            eprintln!("{}: positions {} to {}", path.display(), before.saturating_add(1), chain.position());
+            let positions = format!("positions {} to {}", before.saturating_add(1), chain.position());
+            self.progress = Progress::new("following entries", None);
+            screen::note(&format!("{}: {positions}", path.display()));
         }
         let outcome = self.rest(&chain)?.and_then(|()| self.is_signed(&chain));
         Ok((chain, outcome))
@@ -160,6 +167,7 @@ impl Check {
         });
         let head = audit_seals::head(&mut connection).await?.map_or(0, |(position, _)| position);
         drop(connection);
+        self.progress = Progress::new("following entries", u64::try_from(head.saturating_sub(entries)).ok());
         let mut chain = Chain::new(0, Gaps::Dropped(dropped));
         if let Some((name, why)) = unsigned {
             let detail = format!("the record of the dropped partition {name} does not hold: {why}");
@@ -195,10 +203,7 @@ impl Check {
 
     /// After each entry: the published checkpoints up to it.
     fn held(&mut self, chain: &Chain) -> anyhow::Result<Result<(), Finding>> {
-        self.lines = self.lines.saturating_add(1);
-        if self.lines.is_multiple_of(PROGRESS) {
-            eprintln!("{} entries …", self.lines);
-        }
+        self.progress.add(1);
         while let Some(checkpoint) = self.next_published(|position| position <= chain.position())? {
             if let Err(finding) = self.signature(&checkpoint).and_then(|()| chain.compare(&checkpoint)) {
                 return Ok(Err(finding));

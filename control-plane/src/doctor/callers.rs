@@ -1,8 +1,9 @@
 //! Callers' tokens: the issuer, its keys, and a token as the filter would judge it; the edge's key.
 
 use authn::config::Config;
-use authn::{DEFAULT_LIMITS, Gate, Headers, KeySet, PureRust, Refusal};
+use authn::{Algorithm, DEFAULT_LIMITS, Gate, Headers, KeySet, PureRust, Refusal};
 use identity::{DEFAULT_GATEWAY, Signer, Stated};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::{Finding, web};
@@ -18,7 +19,7 @@ pub struct Callers {
     /// `OIDC_JWKS_URL`; found by discovery without.
     pub jwks_url: Option<String>,
     /// A token that is refused.
-    pub token: Option<String>,
+    pub token: Option<SecretString>,
 }
 
 /// Looks at the issuer, and at the token if there is one.
@@ -36,7 +37,7 @@ pub async fn check_callers(callers: &Callers, now: u64) -> Vec<Finding> {
     };
     match keys(&url).await {
         Ok((finding, document)) => {
-            findings.push(finding);
+            findings.extend(finding);
             findings.extend(callers.token.as_ref().map(|token| judge(callers, issuer, token, &document, now)));
         }
         Err(finding) => findings.push(finding),
@@ -48,7 +49,7 @@ async fn discover(issuer: &str) -> Result<String, Finding> {
     let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
     let fix = "check OIDC_ISSUER, letter by letter, or set OIDC_JWKS_URL";
     let failed = |what: String| Finding::error("oidc-issuer", what, fix);
-    let page = web::get(&url, None).await.map_err(|error| failed(format!("{url} can't be reached: {error}")))?;
+    let page = web::get(&url).await.map_err(|error| failed(format!("{url} can't be reached: {error}")))?;
     let document: Value = serde_json::from_slice(&page.body).unwrap_or_default();
     let text = |name: &str| document.get(name).and_then(Value::as_str);
     match (text("issuer"), text("jwks_uri")) {
@@ -58,10 +59,10 @@ async fn discover(issuer: &str) -> Result<String, Finding> {
     }
 }
 
-async fn keys(url: &str) -> Result<(Finding, Vec<u8>), Finding> {
+async fn keys(url: &str) -> Result<(Vec<Finding>, Vec<u8>), Finding> {
     let fix = "check OIDC_JWKS_URL, and that the edge's network reaches it; the issuer's discovery document names it";
     let failed = |what: String| Finding::error("oidc-keys", what, fix);
-    let page = web::get(url, None).await.map_err(|error| failed(format!("{url} can't be reached: {error}")))?;
+    let page = web::get(url).await.map_err(|error| failed(format!("{url} can't be reached: {error}")))?;
     if page.status != 200 {
         return Err(failed(format!("{url} answers with status {}", page.status)));
     }
@@ -74,11 +75,37 @@ async fn keys(url: &str) -> Result<(Finding, Vec<u8>), Finding> {
         let what = format!("{used}; passed over: {}", skipped.join(", "));
         Finding::warning("oidc-keys", what, "tokens signed with those keys are refused; see docs/filter.md")
     };
-    Ok((finding, page.body))
+    Ok((vec![finding, algorithms(&set)], page.body))
+}
+
+/// Whether the keys are of algorithms that the edge allows unless it is told others.
+fn algorithms(set: &KeySet) -> Finding {
+    const CHECK: &str = "oidc-keys";
+    let keys = |algorithm: &Algorithm| set.candidates(None, *algorithm).count();
+    let named = |all: &[Algorithm]| all.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ");
+    let allowed =
+        Config::parse(br#"{"providers": {}, "rules": []}"#).map(|config| config.allowed_algorithms).unwrap_or_default();
+    // A key is of one of the allowed algorithms at most.
+    let fit: usize = allowed.iter().map(keys).sum();
+    let others: Vec<_> = Algorithm::ALL.into_iter().filter(|one| !allowed.contains(one) && keys(one) > 0).collect();
+    let fix = format!("have the issuer sign with {}, or add to the edge's `allowed_algorithms`", named(&allowed));
+    if fit == 0 {
+        let what = format!("no key is of an algorithm that the edge allows; they are for {}", named(&others));
+        Finding::error(CHECK, what, fix)
+    } else if fit < set.usable() {
+        let what = format!(
+            "{} of {} keys are of no algorithm that the edge allows",
+            set.usable().saturating_sub(fit),
+            set.usable()
+        );
+        Finding::warning(CHECK, what, fix)
+    } else {
+        Finding::ok(CHECK, format!("the edge allows those of all {fit} key(s)"))
+    }
 }
 
 /// The same code as in the filter, with these keys.
-fn judge(callers: &Callers, issuer: &str, token: &str, keys: &[u8], now: u64) -> Finding {
+fn judge(callers: &Callers, issuer: &str, token: &SecretString, keys: &[u8], now: u64) -> Finding {
     let Some(audience) = &callers.audience else {
         return Finding::skipped("oidc-token", "the edge's audience is not known here", "set OIDC_AUDIENCE here");
     };
@@ -90,7 +117,7 @@ fn judge(callers: &Callers, issuer: &str, token: &str, keys: &[u8], now: u64) ->
     let judged = Config::parse(document.as_bytes()).and_then(|config| {
         let gate = Gate::new(config, |_| None)?;
         let mut worker = gate.worker(Box::new(PureRust))?;
-        let bearer = format!("Bearer {token}");
+        let bearer = format!("Bearer {}", token.expose_secret());
         let pairs: [(&[u8], &[u8]); 3] =
             [(b":method", b"GET"), (b":path", b"/"), (b"authorization", bearer.as_bytes())];
         Ok(gate.judge(&Headers::from_iter(pairs), &mut worker, now.saturating_mul(1000)).map(drop))
@@ -128,7 +155,7 @@ fn remedy(refusal: Refusal) -> &'static str {
 }
 
 /// Whether assertions of the edge's key are taken. With none, that is skipped.
-pub fn check_identity(config: &ServeConfig, audience: &str, edge_key: Option<&str>, now: u64) -> Finding {
+pub fn check_identity(config: &ServeConfig, audience: &str, edge_key: Option<&SecretString>, now: u64) -> Finding {
     const CHECK: &str = "identity-keys";
     let known: Vec<&str> = config.verifier.key_ids().collect();
     let Some(pem) = edge_key else {
@@ -137,11 +164,8 @@ pub fn check_identity(config: &ServeConfig, audience: &str, edge_key: Option<&st
     };
     let fix = "make a pair with `runner-tokens identity-keygen`: IDENTITY_SIGNING_KEY for the edge, \
                IDENTITY_PUBLIC_KEYS for the service";
-    let stated =
-        Stated { issuer: "doctor", subject: "doctor", name: "doctor", claims: "{}", token_sha256: &"0".repeat(64) };
-    let signed = Signer::new(pem, DEFAULT_GATEWAY, audience).map(|signer| signer.sign(&stated, now, 60));
-    match signed {
-        Ok(Ok(assertion)) => match config.verifier.verify(&assertion, now) {
+    match assertion(pem, audience, now) {
+        Ok(assertion) => match config.verifier.verify(&assertion, now) {
             Ok(_) => Finding::ok(CHECK, "the service takes the edge's assertions"),
             Err(error) => {
                 let what =
@@ -149,7 +173,15 @@ pub fn check_identity(config: &ServeConfig, audience: &str, edge_key: Option<&st
                 Finding::error(CHECK, what, fix)
             }
         },
-        Ok(Err(error)) => Finding::error(CHECK, format!("the edge's key can't sign: {error}"), fix),
-        Err(error) => Finding::error(CHECK, format!("the edge's key can't be used: {error}"), fix),
+        Err(error) => Finding::error(CHECK, error, fix),
     }
+}
+
+/// What the edge would say of a caller that does not exist; with no right to anything.
+pub fn assertion(edge_key: &SecretString, audience: &str, now: u64) -> Result<String, String> {
+    let stated =
+        Stated { issuer: "doctor", subject: "doctor", name: "doctor", claims: "{}", token_sha256: &"0".repeat(64) };
+    let signer = Signer::new(edge_key.expose_secret(), DEFAULT_GATEWAY, audience)
+        .map_err(|error| format!("the edge's key can't be used: {error}"))?;
+    signer.sign(&stated, now, 60).map_err(|error| format!("the edge's key can't sign: {error}"))
 }

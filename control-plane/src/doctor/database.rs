@@ -4,13 +4,14 @@ use sqlx::{PgConnection, PgPool};
 
 use super::Finding;
 use crate::causes::causes;
+use crate::store::readings::Backlog;
 use crate::store::schema::{self, SchemaError};
-use crate::store::{audit_seals, roles};
+use crate::store::{audit_seals, readings, roles};
 
 /// Sealing that waits longer than this for somebody's transaction is stuck.
 const LONGEST_TRANSACTION: f64 = 60.0;
-/// So many entries without a seal are more than the last seconds'.
-const MOST_UNSEALED: i64 = 10_000;
+/// Sealing takes seconds: an entry that waits longer, in seconds, waits for somebody to run it.
+const LONGEST_LAG: i64 = 60;
 
 /// Looks at the database.
 pub async fn check_database(pool: &PgPool) -> Vec<Finding> {
@@ -51,13 +52,16 @@ async fn rights_and_seals(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
 }
 
 async fn seals(conn: &mut PgConnection) -> sqlx::Result<Finding> {
-    let unsealed = audit_seals::count_unsealed(conn).await?;
+    let Backlog { length: unsealed, oldest_seconds: lag } = readings::unsealed(conn).await?;
     let waits = audit_seals::waits_for(conn).await?.unwrap_or_default();
-    let what = format!("{unsealed} entries have no seal yet");
+    let what = match unsealed {
+        0 => "every entry has its seal".to_owned(),
+        _ => format!("{unsealed} entries have no seal yet, the oldest for {lag} s"),
+    };
     Ok(if waits > LONGEST_TRANSACTION && unsealed > 0 {
         let fix = "end the transaction that pg_stat_activity shows as the oldest: sealing waits for it";
         Finding::warning("audit-seals", format!("{what}; a transaction is open for {waits:.0} s"), fix)
-    } else if unsealed > MOST_UNSEALED {
+    } else if lag > LONGEST_LAG {
         Finding::warning("audit-seals", what, "see that `runner-tokens serve` is running, and what its log says")
     } else {
         Finding::ok("audit-seals", what)

@@ -35,7 +35,7 @@ pub async fn check_github(config: &GithubConfig, clock: &Clock) -> Vec<Finding> 
 }
 
 async fn skew(config: &GithubConfig, now: DateTime<Utc>) -> Finding {
-    let date = match web::get(&config.api_url, None).await {
+    let date = match web::get(&config.api_url).await {
         Ok(page) => page.date(),
         Err(error) => {
             let fix = "check GITHUB_API_URL, the name service, proxies, and that the network lets this machine out";

@@ -6,12 +6,14 @@ mod edge;
 mod github;
 mod runner;
 mod web;
+mod webhook;
 
-pub use callers::{Callers, check_callers, check_identity};
+pub use callers::{Callers, assertion, check_callers, check_identity};
 pub use database::check_database;
 pub use edge::check_edge;
 pub use github::check_github;
 pub use runner::check_runner;
+pub use webhook::check_hook;
 
 use serde::Serialize;
 
@@ -91,29 +93,22 @@ pub fn check_configuration(config: &Result<ServeConfig, ConfigError>) -> Vec<Fin
                 .collect()
         }
         Ok(config) => {
-            vec![Finding::ok("configuration", "is complete"), webhook(config), policy(config), audit_key(config)]
+            let webhook = webhook::secrets(&config.webhook_secrets);
+            vec![Finding::ok("configuration", "is complete"), webhook, policy(config), audit_key(config)]
         }
     }
 }
 
-fn webhook(config: &ServeConfig) -> Finding {
-    use secrecy::ExposeSecret as _;
-    const SHORTEST: usize = 16;
-    let fix = "set GITHUB_WEBHOOK_SECRET to a random text (`openssl rand -hex 32`), and the same on the App's page";
-    if config.webhook_secrets.is_empty() {
-        return Finding::warning("webhook", "is off: ended runners are noticed at the next comparison only", fix);
-    }
-    if config.webhook_secrets.iter().any(|secret| secret.expose_secret().len() < SHORTEST) {
-        return Finding::warning("webhook", format!("a secret is shorter than {SHORTEST} characters"), fix);
-    }
-    Finding::ok("webhook", format!("{} secret(s)", config.webhook_secrets.len()))
-}
-
 /// One that can't be used is a problem of the configuration.
 fn policy(config: &ServeConfig) -> Finding {
-    let rules = config.policy_file.as_deref().and_then(|path| policy::read(path).ok()).and_then(|it| it.size());
-    match rules {
-        Some(rules) => Finding::ok("policy", format!("{rules} rule(s)")),
+    let policy = config.policy_file.as_deref().and_then(|path| policy::read(path).ok());
+    match policy {
+        Some(policy) if policy.grants_nothing() => Finding::warning(
+            "policy",
+            "no rule in force grants a target or admin rights: every request is refused",
+            "give a rule `targets`, and see that it is not on trial (`enforce: false`); docs/policy.md",
+        ),
+        Some(policy) => Finding::ok("policy", format!("{} rule(s)", policy.size().unwrap_or_default())),
         None => Finding::warning(
             "policy",
             "there is none: every verified caller may provision in the default organisation and group",

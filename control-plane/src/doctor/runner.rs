@@ -2,17 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
+use uuid::Uuid;
 
 use super::Finding;
 use crate::github::{Github, Priority, RemoteRunner};
 use crate::runner::State;
-use crate::store::runners::{Runner, Search, search};
+use crate::store::runners::{Runner, find, newest_named};
 
 const CHECK: &str = "runner";
 
-/// Compares what is recorded of the newest runner of this name with what GitHub has.
+/// Compares what is recorded of the newest runner of this name, or of the one with this id, with what GitHub has.
 pub async fn check_runner(pool: &PgPool, github: &Github, name: &str, now: DateTime<Utc>) -> Finding {
-    let runner = match newest(pool, name).await {
+    let runner = match named(pool, name).await {
         Ok(Some(runner)) => runner,
         Ok(None) => {
             let fix = "see the name, and whether the caller's request was answered with 201";
@@ -24,16 +25,29 @@ pub async fn check_runner(pool: &PgPool, github: &Github, name: &str, now: DateT
         return Finding::error(CHECK, format!("its target {:?} is none", runner.target), "see the audit log");
     };
     match github.runner_named(&target, &runner.name, Priority::Request).await {
-        Ok(remote) => told(&runner, remote.as_ref(), now),
+        Ok(remote) => told(&runner, remote.as_ref().filter(|remote| is_same(&runner, remote)), now),
         Err(error) => Finding::error(CHECK, format!("{target}: {error}"), "see github-app and permissions"),
     }
 }
 
-async fn newest(pool: &PgPool, name: &str) -> sqlx::Result<Option<Runner>> {
+async fn named(pool: &PgPool, name_or_id: &str) -> sqlx::Result<Option<Runner>> {
     let mut conn = pool.acquire().await?;
-    let mut found = search(&mut conn, &Search { state: Some(State::Deleted), ..Search::default() }).await?;
-    found.extend(search(&mut conn, &Search::default()).await?);
-    Ok(found.into_iter().filter(|runner| runner.name.eq_ignore_ascii_case(name)).max_by_key(|runner| runner.id))
+    // A name may look like an id.
+    match newest_named(&mut conn, name_or_id).await? {
+        None => match name_or_id.parse::<Uuid>() {
+            Ok(id) => find(&mut conn, id).await,
+            Err(_) => Ok(None),
+        },
+        found => Ok(found),
+    }
+}
+
+/// Whether it is this one, and no namesake that came later.
+fn is_same(runner: &Runner, remote: &RemoteRunner) -> bool {
+    match runner.github_runner_id {
+        Some(id) => remote.id == id,
+        None => runner.state != State::Deleted,
+    }
 }
 
 fn told(runner: &Runner, remote: Option<&RemoteRunner>, now: DateTime<Utc>) -> Finding {

@@ -7,6 +7,7 @@ use axum::http::header::{AUTHORIZATION, DATE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use chrono::{DateTime, Utc};
 use octocrab::Octocrab;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::causes::causes;
 
@@ -34,13 +35,20 @@ impl Page {
     }
 }
 
-pub(super) async fn get(url: &str, token: Option<&str>) -> Result<Page, String> {
+pub(super) async fn get(url: &str) -> Result<Page, String> {
+    get_with(url, HeaderMap::new()).await
+}
+
+/// The header with a caller's token.
+pub(super) fn bearer(token: &SecretString) -> Result<HeaderMap, String> {
+    let value = HeaderValue::from_str(&format!("Bearer {}", token.expose_secret()));
+    let mut value = value.map_err(|_| "the token has characters that no token has".to_owned())?;
+    value.set_sensitive(true);
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
+}
+
+pub(super) async fn get_with(url: &str, headers: HeaderMap) -> Result<Page, String> {
     let client = Octocrab::builder().build().map_err(|error| causes(&error))?;
-    let mut headers = HeaderMap::new();
-    if let Some(token) = token {
-        let value = HeaderValue::from_str(&format!("Bearer {token}"));
-        headers.insert(AUTHORIZATION, value.map_err(|_| "the token has characters that no token has".to_owned())?);
-    }
     let ask = async {
         let response = client._get_with_headers(url, Some(headers)).await.map_err(|error| causes(&error))?;
         let (head, body) = response.into_parts();

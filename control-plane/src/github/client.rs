@@ -143,6 +143,16 @@ impl Client {
         }
     }
 
+    /// Reads what is the App's own, as the App itself.
+    pub(super) async fn as_app(&self, path: &str) -> Result<Answer, GithubError> {
+        let ask = async {
+            let request = self.app.build_request(Request::get(path), None::<&()>).map_err(GithubError::of_transport)?;
+            let response = self.app.execute(request).await.map_err(GithubError::of_transport)?;
+            Answer::of(response, self.clock.now()).await
+        };
+        timeout_at(self.deadline(), ask).await.unwrap_or_else(|_| Err(GithubError::timed_out()))
+    }
+
     fn next(&self, call: &Call, error: &GithubError, token: &Token, attempts: usize) -> Next {
         let now = self.clock.now();
         let wait = |pauses: &[Duration]| pauses.get(attempts).map_or(Next::GiveUp, |&pause| Next::Wait(pause));

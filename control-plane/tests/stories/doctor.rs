@@ -16,7 +16,7 @@ use crate::world::World;
 const AUDIENCE: &str = "runner-tokens-api";
 
 /// What `doctor` says, and whether it ended as that asks for.
-async fn examined(cli: &Cli, more: &[&str]) -> anyhow::Result<Vec<Value>> {
+pub(crate) async fn examined(cli: &Cli, more: &[&str]) -> anyhow::Result<Vec<Value>> {
     let output = cli.run(&[&["doctor", "--output", "json"], more].concat()).await?;
     let said: Value =
         serde_json::from_slice(&output.stdout).with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
@@ -35,7 +35,7 @@ fn errors(findings: &[Value]) -> Vec<(&str, &str)> {
     errors.map(|one| (one["check"].as_str().unwrap_or_default(), one["what"].as_str().unwrap_or_default())).collect()
 }
 
-fn set(cli: &mut Cli, variable: &'static str, value: &str) {
+pub(crate) fn set(cli: &mut Cli, variable: &'static str, value: &str) {
     cli.environment.retain(|(name, _)| *name != variable);
     cli.environment.push((variable, value.to_owned()));
 }

@@ -16,6 +16,13 @@ pub(crate) struct Seen {
     pub(crate) text: String,
 }
 
+impl Seen {
+    /// Whether this was to be read, in whatever lines.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        self.text.split_whitespace().collect::<Vec<_>>().join(" ").contains(text)
+    }
+}
+
 impl Cli {
     /// Runs the binary at a terminal of 80 columns, with this typed.
     pub(crate) async fn at_terminal(&self, arguments: &[&str], typed: &str) -> anyhow::Result<Seen> {

@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) base: String,
     /// The public half of the edge's key.
     pub(crate) public_pem: String,
+    /// The private half.
+    pub(crate) private_pem: String,
     signer: Signer,
     client: Client,
 }
@@ -137,7 +139,17 @@ impl World {
         let web = Web::new(Arc::clone(&app), verifier, webhooks, bounds);
         tokio::spawn(axum::serve(listener, router(web)).into_future());
         let signer = Signer::new(&pair.private_pem, DEFAULT_GATEWAY, DEFAULT_AUDIENCE)?;
-        Ok(Self { app, github, clock, pool, base, public_pem: pair.public_pem, signer, client: Client::new() })
+        Ok(Self {
+            app,
+            github,
+            clock,
+            pool,
+            base,
+            public_pem: pair.public_pem,
+            private_pem: pair.private_pem,
+            signer,
+            client: Client::new(),
+        })
     }
 
     /// The assertion that the edge would send for a caller of this name.

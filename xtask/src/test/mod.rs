@@ -128,6 +128,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     let trapping = chaos::trapping_filter(workspace)?;
     let promtool = tools::promtool(workspace)?;
     let schemathesis = tools::schemathesis(workspace)?;
+    tools::shells()?;
     let judge = filter::build(workspace, &filter::JUDGE)?;
     programs::build(workspace, programs::PRIVATE_POSTGRES)?;
     let postgres = PrivatePostgres::start(workspace, &tools)?;

@@ -13,6 +13,7 @@ mod oidc_provider;
 mod postgres;
 mod promtool;
 mod python;
+mod shells;
 mod wasm_bindgen;
 mod wheel;
 
@@ -30,6 +31,7 @@ pub(crate) use cargo_fuzz::cargo_fuzz;
 pub(crate) use oidc_provider::oidc_provider;
 pub(crate) use promtool::promtool;
 pub(crate) use python::{LINTERS, PythonPrograms, schemathesis};
+pub(crate) use shells::shells;
 pub(crate) use wasm_bindgen::wasm_bindgen_test_runner;
 
 /// What the system itself runs on.

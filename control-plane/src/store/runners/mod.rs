@@ -116,6 +116,11 @@ pub async fn find_by_name(
     .await
 }
 
+/// Everybody's newest runner of this name, also a deleted one.
+pub async fn newest_named(conn: &mut PgConnection, name: &str) -> sqlx::Result<Option<Runner>> {
+    select_runners!("where lower(name) = lower($1) order by id desc limit 1", name).fetch_optional(conn).await
+}
+
 /// The runner with this id, also a deleted one, if it is one of the owners'.
 pub async fn find_by_id(
     conn: &mut PgConnection,

@@ -36,6 +36,8 @@ pub enum Endpoint {
     GetRunnerGroup,
     /// `GET /orgs/{org}` and `GET /repos/{owner}/{repo}`.
     Account,
+    /// `GET /app/hook/config`.
+    AppHook,
     /// `GET /rate_limit`.
     RateLimit,
     /// `GET /meta`.

@@ -28,6 +28,7 @@ impl Route {
         let get = method == Method::GET;
         let found = match segments.as_slice() {
             ["app"] if get => Self::new(Endpoint::App, None, None),
+            ["app", "hook", "config"] if get => Self::new(Endpoint::AppHook, None, None),
             ["app", "installations"] if get => Self::new(Endpoint::Installation, None, None),
             ["app", "installations", id] if get => Self::new(Endpoint::Installation, None, number(id)?),
             ["app", "installations", id, "access_tokens"] if method == Method::POST => {

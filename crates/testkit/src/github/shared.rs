@@ -95,6 +95,7 @@ impl Shared {
     }
 
     pub(crate) fn set_webhook(&self, webhook: Option<Webhook>) {
+        self.with(|world, _| world.set_hook(webhook.as_ref().map(|webhook| webhook.url.clone())));
         locked(&self.webhook, |now| *now = webhook);
     }
 

@@ -103,6 +103,14 @@ impl World {
         Ok(Reply::new(200, body))
     }
 
+    /// The App's webhook; GitHub never shows the secret.
+    pub(super) fn show_hook(&self, request: &Request, now: Now) -> Result<Reply, Refusal> {
+        self.require_app(request, now)?;
+        let url = self.hook.as_ref().ok_or_else(Refusal::not_found)?;
+        let body = json!({"content_type": "json", "insecure_ssl": "0", "secret": "********", "url": url});
+        Ok(Reply::new(200, body))
+    }
+
     pub(super) fn show_installations(&self, request: &Request, now: Now) -> Result<Reply, Refusal> {
         self.require_app(request, now)?;
         let found = match (request.route.id, &request.route.target) {

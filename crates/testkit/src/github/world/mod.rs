@@ -106,6 +106,8 @@ pub(crate) struct App {
 pub(crate) struct World {
     url: String,
     app: App,
+    /// Where the App's webhook goes.
+    hook: Option<String>,
     created_at: DateTime<Utc>,
     /// By organisation, `owner/repository`, or `enterprises/slug`, in lower case.
     targets: BTreeMap<String, Target>,
@@ -128,6 +130,7 @@ impl World {
         let mut world = Self {
             url: url.to_owned(),
             app,
+            hook: None,
             created_at: now,
             targets: BTreeMap::new(),
             installations: BTreeMap::new(),
@@ -148,6 +151,10 @@ impl World {
             world.add_enterprise(enterprise);
         }
         world
+    }
+
+    pub(crate) fn set_hook(&mut self, url: Option<String>) {
+        self.hook = url;
     }
 
     pub(crate) fn set_limits(&mut self, limits: Limits) {
@@ -185,6 +192,7 @@ impl World {
     fn dispatch(&mut self, request: &Request, now: Now) -> Result<Reply, Refusal> {
         match request.route.endpoint {
             Endpoint::App => self.show_app(request, now),
+            Endpoint::AppHook => self.show_hook(request, now),
             Endpoint::Installation => self.show_installations(request, now),
             Endpoint::AccessToken => self.mint_installation_token(request, now),
             Endpoint::RegistrationToken | Endpoint::RemoveToken => self.mint_machine_token(request, now.world),
