@@ -3,14 +3,20 @@
 //
 //   POST /token  grant_type=client_credentials&resource=urn:sign:ES256   (client id and secret by HTTP Basic)
 //
-// The resource picks how the token is signed. From the environment: PORT (default: a free one), CLIENT_ID,
-// CLIENT_SECRET, AUDIENCE. It prints `READY <issuer>` when it can be asked.
+// The resource picks how the token is signed. People sign in with any password to the public client PAGE_CLIENT_ID
+// (authorization code with PKCE), whose page is at /ui of any port of this machine; those whose name begins with `admin`
+// are in the group `runner-admins`.
+//
+// From the environment: PORT (default: a free one), CLIENT_ID, CLIENT_SECRET, PAGE_CLIENT_ID, AUDIENCE. It prints
+// `READY <issuer>` when it can be asked.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import Provider from 'oidc-provider';
 
-const { PORT = '0', CLIENT_ID, CLIENT_SECRET, AUDIENCE } = process.env;
-if (!CLIENT_ID || !CLIENT_SECRET || !AUDIENCE) throw new Error('CLIENT_ID, CLIENT_SECRET and AUDIENCE are required');
+const { PORT = '0', CLIENT_ID, CLIENT_SECRET, PAGE_CLIENT_ID, AUDIENCE } = process.env;
+if (!CLIENT_ID || !CLIENT_SECRET || !PAGE_CLIENT_ID || !AUDIENCE) {
+  throw new Error('CLIENT_ID, CLIENT_SECRET, PAGE_CLIENT_ID and AUDIENCE are required');
+}
 
 const pairs = {
   RS256: () => generateKeyPairSync('rsa', { modulusLength: 2048 }),
@@ -29,10 +35,19 @@ const provider = new Provider(issuer, {
   clients: [{
     client_id: CLIENT_ID, client_secret: CLIENT_SECRET, grant_types: ['client_credentials'],
     redirect_uris: [], response_types: [],
+  }, {
+    // A native client's redirect to this machine may name any port (RFC 8252 section 7.3).
+    client_id: PAGE_CLIENT_ID, token_endpoint_auth_method: 'none', application_type: 'native',
+    grant_types: ['authorization_code'], response_types: ['code'], redirect_uris: ['http://127.0.0.1/ui'],
   }],
+  clientBasedCORS: (_context, origin, client) => (
+    client.clientId === PAGE_CLIENT_ID && new URL(origin).hostname === '127.0.0.1'),
+  findAccount: (_context, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
+  extraTokenClaims: (_context, { accountId }) => (accountId && {
+    preferred_username: accountId, groups: accountId.startsWith('admin') ? ['runner-admins'] : ['staff'],
+  }),
   features: {
     clientCredentials: { enabled: true },
-    devInteractions: { enabled: false },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => 'urn:sign:RS256',

@@ -14,6 +14,7 @@ mod journey;
 mod keys;
 mod lifecycle;
 mod listing;
+mod page;
 mod policy;
 mod policy_reload;
 mod production;

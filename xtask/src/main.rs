@@ -87,7 +87,8 @@ fn run(task: &Task) -> Result<ExitCode> {
         Task::Queries => test::update_queries(&workspace)?,
         Task::Tools => {
             let found = tools::Tools::get(&workspace)?.environment();
-            for (variable, value) in found.into_iter().chain(tools::oidc_provider(&workspace)?) {
+            let of_tests = tools::oidc_provider(&workspace)?.into_iter().chain(tools::browser(&workspace)?);
+            for (variable, value) in found.into_iter().chain(of_tests) {
                 progress::result(&format!("{variable}={}", value.to_string_lossy()));
             }
         }

@@ -10,6 +10,7 @@ mod github;
 mod log;
 mod reader;
 mod settings;
+mod ui;
 
 pub use audit::AuditConfig;
 pub use effective::{Dotenv, Effective, Source, effective};
@@ -19,6 +20,7 @@ pub(crate) use reader::value;
 pub use reader::{ConfigError, Environment, Problem};
 pub(crate) use settings::default_of;
 pub use settings::{Preset, SECTIONS, Section, Setting};
+pub use ui::{IssuerUrl, UiConfig};
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
@@ -75,6 +77,8 @@ pub struct ServeConfig {
     pub rate_limit: Option<NonZeroU32>,
     /// `POLICY_FILE`, checked; with none, the default organisation and group are open to every verified caller.
     pub policy_file: Option<PathBuf>,
+    /// How the page signs people in; with none, there is no page.
+    pub ui: Option<UiConfig>,
     /// `SHUTDOWN_TIMEOUT_SECONDS`, 55 unless set: how long a stop waits for what is under way.
     pub shutdown_timeout: Duration,
 }
@@ -129,6 +133,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let audit = audit::read(&mut reader);
     let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "a number of requests; 0 for no limit");
     let webhook_secrets = read_webhook_secrets(&mut reader);
+    let ui = ui::read(&mut reader);
     let shutdown = reader.or_default("SHUTDOWN_TIMEOUT_SECONDS", "a number of seconds from 1 to 3600");
     let shutdown = reader.within("SHUTDOWN_TIMEOUT_SECONDS", shutdown, 1..=3600);
     let config = (|| {
@@ -144,6 +149,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
             audit: audit?,
             webhook_secrets,
             policy_file,
+            ui,
             rate_limit: NonZeroU32::new(rate_limit?),
             shutdown_timeout: Duration::from_secs(shutdown?),
         })

@@ -83,6 +83,7 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "Records", settings: RECORDS },
     Section { title: "Audit log", settings: AUDIT },
     Section { title: "Service", settings: SERVICE },
+    Section { title: "Page", settings: PAGE },
 ];
 
 const GITHUB: &[Setting] = &[
@@ -218,5 +219,24 @@ const SERVICE: &[Setting] = &[
         "auto",
         "How logs look, on standard error: `json`, `pretty` lines for people, or `auto`, which is lines at a terminal and \
          JSON elsewhere. [telemetry.md](telemetry.md#logs) says what is in them.",
+    ),
+];
+
+const PAGE: &[Setting] = &[
+    optional(
+        "UI_ISSUER",
+        "Where people sign in to the page at `/ui`, an issuer that the filter believes too: its URL, as its discovery \
+         document has it. Unset, there is no page. [ui.md](ui.md) shows how to register the page there.",
+    ),
+    optional(
+        "UI_CLIENT_ID",
+        "How that issuer knows the page: a public client (authorization code with PKCE, no secret) whose redirect URI is \
+         `https://HOST/ui`.",
+    ),
+    preset("UI_SCOPE", "openid", "The scopes that the page asks for, separated by spaces."),
+    optional(
+        "UI_RESOURCE",
+        "What the page asks an access token for (`resource`, RFC 8707), where the issuer needs to be told; the token's \
+         audience must be `OIDC_AUDIENCE` in the end.",
     ),
 ];

@@ -84,8 +84,8 @@ fn finish(mut response: Response, id: &str, metrics: &Http) -> Response {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
-    // Answers hold secrets or facts about one caller; none is for a cache.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Answers hold secrets or facts about one caller; none is for a cache, but for the files that say so themselves.
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

@@ -6,12 +6,14 @@ mod caller;
 mod catalogue;
 mod health;
 mod limits;
+mod me;
 mod middleware;
 mod openapi;
 mod page;
 mod problem;
 mod problems;
 mod runners;
+mod ui;
 mod views;
 mod webhooks;
 
@@ -31,9 +33,11 @@ use identity::Verifier;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+use crate::config::UiConfig;
 use crate::operations::App;
 use caller::DenialBudget;
 use limits::Limits;
+use ui::Ui;
 
 /// No request needs more: 100 labels of 100 characters and a name.
 const MAX_BODY: usize = 32 * 1024;
@@ -46,16 +50,24 @@ pub struct Web {
     denials: DenialBudget,
     refusals: DenialBudget,
     webhooks: Webhooks,
+    ui: Option<Ui>,
     limits: Limits,
 }
 
 impl Web {
     /// Handlers that believe assertions which this verifier accepts, and deliveries that these webhooks accept, within
-    /// these bounds.
-    pub fn new(app: Arc<App>, verifier: Verifier, webhooks: Webhooks, bounds: Bounds) -> Arc<Self> {
+    /// these bounds; with a page if people can sign in.
+    pub fn new(
+        app: Arc<App>,
+        verifier: Verifier,
+        webhooks: Webhooks,
+        ui: Option<UiConfig>,
+        bounds: Bounds,
+    ) -> Arc<Self> {
+        let ui = ui.and_then(Ui::new);
         let limits = Limits::new(bounds);
         let (denials, refusals) = Default::default();
-        Arc::new(Self { app, verifier, denials, refusals, webhooks, limits })
+        Arc::new(Self { app, verifier, denials, refusals, webhooks, ui, limits })
     }
 }
 
@@ -65,6 +77,7 @@ pub fn router(web: Arc<Web>) -> Router {
     let webhook = post(webhooks::receive).layer(DefaultBodyLimit::max(webhooks::MAX_BODY));
     let limited = Router::new()
         .nest("/api/v1/admin", admin::routes(Arc::clone(&web)))
+        .route("/api/v1/me", get(me::me))
         .route("/api/v1/runners", get(runners::list))
         .route("/api/v1/runners/provision", post(runners::provision))
         .route("/api/v1/runners/{name}", get(runners::read).delete(runners::deprovision))
@@ -77,6 +90,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/api/v1/openapi.json", get(openapi::document))
         .route("/docs", get(page::docs))
+        .merge(ui::routes())
         .merge(limited)
         .with_state(Arc::clone(&web))
         .layer(DefaultBodyLimit::max(MAX_BODY))

@@ -6,7 +6,7 @@ use utoipa::OpenApi as _;
 
 use super::catalogue::named;
 use super::problems::problems_of;
-use super::{admin, health, page, runners, webhooks};
+use super::{admin, health, me, page, runners, webhooks};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -17,6 +17,7 @@ use super::{admin, health, page, runners, webhooks};
         license(name = "MIT")
     ),
     paths(
+        me::me,
         runners::provision, runners::list, runners::read, runners::refresh, runners::deprovision,
         admin::runners, admin::unmanaged, admin::sync, admin::cleanup, admin::explain,
         admin::audit_log,

@@ -51,7 +51,7 @@ pub(super) fn problems_of(path: &str, operation: &str) -> Vec<&'static str> {
         "revoke" => &[OF_CALLERS, OF_WORK, OF_ADMINS, OF_BODIES],
         "restore" => &[OF_CALLERS, OF_WORK, OF_ADMINS, OF_BODIES, &["not-revoked"]],
         _ if path.starts_with("/api/v1/admin/") => &[OF_CALLERS, OF_WORK, OF_ADMINS],
-        _ if path.starts_with("/api/v1/runners") => &[OF_CALLERS, OF_WORK],
+        _ if path == "/api/v1/me" || path.starts_with("/api/v1/runners") => &[OF_CALLERS, OF_WORK],
         _ => &[],
     };
     groups.iter().copied().flatten().chain(OF_ALL).copied().collect()

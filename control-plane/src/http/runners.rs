@@ -140,7 +140,7 @@ pub(super) async fn list(
     "github_url": "https://github.com/acme-partners", "github_runner_id": 42, "runner_group_id": 1,
     "labels": ["gpu"], "ephemeral": true, "mode": "registration-token", "expires_at": "2026-11-23T13:00:00Z",
     "provisioned_by": "ci@acme.example", "created_at": "2026-11-23T12:00:00Z", "updated_at": "2026-11-23T12:01:00Z",
-    "deleted_at": null, "drain": null, "drift": null
+    "deleted_at": null, "offline_since": null, "drain": null, "drift": null
 })),
         (status = "default", description = "A problem; docs/errors.md lists the types.", body = ProblemBody,
             content_type = "application/problem+json"),
@@ -165,7 +165,7 @@ pub(super) async fn read(
     "github_url": "https://github.com/acme-partners", "github_runner_id": 42, "runner_group_id": 1,
     "labels": ["gpu"], "ephemeral": true, "mode": "registration-token", "expires_at": "2026-11-23T13:00:00Z",
     "provisioned_by": "ci@acme.example", "created_at": "2026-11-23T12:00:00Z", "updated_at": "2026-11-23T12:01:00Z",
-    "deleted_at": null, "drain": null, "drift": null
+    "deleted_at": null, "offline_since": null, "drain": null, "drift": null
 })),
         (status = "default", description = "A problem; docs/errors.md lists the types.", body = ProblemBody,
             content_type = "application/problem+json"),
@@ -202,7 +202,8 @@ pub(super) struct DeleteQuery {
     "github_url": "https://github.com/acme-partners", "github_runner_id": 42, "runner_group_id": 1,
     "labels": ["gpu"], "ephemeral": true, "mode": "registration-token", "expires_at": "2026-11-23T13:00:00Z",
     "provisioned_by": "ci@acme.example", "created_at": "2026-11-23T12:00:00Z", "updated_at": "2026-11-23T12:01:00Z",
-    "deleted_at": "2026-11-23T12:01:00Z", "drain": null, "drift": null
+    "deleted_at": "2026-11-23T12:01:00Z", "offline_since": null, "drain": null,
+    "drift": null
 })),
         (status = 202, description = "Busy; it goes when its job has ended.", body = RunnerView),
         (status = "default", description = "A problem; docs/errors.md lists the types.", body = ProblemBody,

@@ -1,6 +1,7 @@
 //! What callers are shown of runners.
 
 use chrono::{DateTime, Utc};
+use identity::Principal;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use uuid::Uuid;
@@ -90,6 +91,8 @@ pub(super) struct RunnerView {
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
     deleted_at: Option<DateTime<Utc>>,
+    /// Since when GitHub has had it off line.
+    offline_since: Option<DateTime<Utc>>,
     drain: Option<DrainView>,
     /// How the runner on GitHub differs from the one that was asked for.
     drift: Option<Drift>,
@@ -103,6 +106,21 @@ pub(super) struct DrainView {
     attempts: i32,
     next_attempt_at: Option<DateTime<Utc>>,
     waits_because: Option<String>,
+}
+
+/// Whose a runner is.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct Owner {
+    /// Of the caller's token; empty for an owner that the policy names.
+    issuer: String,
+    /// Of the caller's token, or the owner that the policy names.
+    subject: String,
+}
+
+impl From<Principal> for Owner {
+    fn from(Principal { issuer, subject }: Principal) -> Self {
+        Self { issuer, subject }
+    }
 }
 
 pub(super) fn view(app: &App, runner: &Runner) -> Result<RunnerView, OperationError> {
@@ -126,6 +144,7 @@ pub(super) fn view(app: &App, runner: &Runner) -> Result<RunnerView, OperationEr
         created_at: runner.created_at,
         updated_at: runner.updated_at,
         deleted_at: runner.deleted_at,
+        offline_since: runner.offline_since.filter(|_| runner.state == RunnerState::Offline),
         drain: runner.drain_requested_at.map(|requested_at| DrainView {
             requested_at,
             attempts: runner.drain_attempts,

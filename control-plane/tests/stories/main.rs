@@ -43,6 +43,7 @@ mod telemetry;
 mod terminal;
 mod traces;
 mod transitions;
+mod ui;
 mod webhooks;
 mod world;
 

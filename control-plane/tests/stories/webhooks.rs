@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use control_plane::http::{Bounds, Web, Webhooks, router};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -123,12 +122,7 @@ async fn only_signed_deliveries_are_taken(pool: PgPool) -> anyhow::Result<()> {
 #[sqlx::test(migrator = "MIGRATIONS")]
 async fn without_a_secret_the_endpoint_is_off(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool).await?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-    let url = format!("http://{}/webhooks/github", listener.local_addr()?);
-    let pair = identity::KeyPair::generate()?;
-    let verifier = identity::Verifier::new(&pair.public_pem, identity::DEFAULT_AUDIENCE)?;
-    let web = Web::new(world.app.clone(), verifier, Webhooks::new(Vec::new()), Bounds::new(None));
-    tokio::spawn(axum::serve(listener, router(web)).into_future());
+    let url = format!("{}/webhooks/github", world.bare().await?);
     let delivery = Delivery::new("ping", &Value::Null);
     assert_eq!(delivery.send(&Webhook { url, secret: String::new() }).await?, 404);
     Ok(())

@@ -9,7 +9,7 @@ use anyhow::{Context as _, ensure};
 use chrono::TimeDelta;
 use control_plane::audit::{Actor, Origin};
 use control_plane::clock::Clock;
-use control_plane::config::GithubConfig;
+use control_plane::config::{GithubConfig, UiConfig};
 use control_plane::http::{Bounds, Web, Webhooks, router};
 use control_plane::jobs::{self, Cleaned, Job, Summary};
 use control_plane::operations::App;
@@ -136,7 +136,7 @@ impl World {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let base = format!("http://{}", listener.local_addr()?);
         let webhooks = Webhooks::new(WEBHOOK_SECRETS.map(|secret| secret.to_owned().into()).to_vec());
-        let web = Web::new(Arc::clone(&app), verifier, webhooks, bounds);
+        let web = Web::new(Arc::clone(&app), verifier, webhooks, ui(), bounds);
         tokio::spawn(axum::serve(listener, router(web)).into_future());
         let signer = Signer::new(&pair.private_pem, DEFAULT_GATEWAY, DEFAULT_AUDIENCE)?;
         Ok(Self {
@@ -150,6 +150,16 @@ impl World {
             signer,
             client: Client::new(),
         })
+    }
+
+    /// Where a service answers that has the same records, but neither a page nor webhooks.
+    pub(crate) async fn bare(&self) -> anyhow::Result<String> {
+        let verifier = Verifier::new(&self.public_pem, DEFAULT_AUDIENCE)?;
+        let web = Web::new(Arc::clone(&self.app), verifier, Webhooks::new(Vec::new()), None, Bounds::new(None));
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let base = format!("http://{}", listener.local_addr()?);
+        tokio::spawn(axum::serve(listener, router(web)).into_future());
+        Ok(base)
     }
 
     /// The assertion that the edge would send for a caller of this name.
@@ -301,6 +311,12 @@ impl World {
 /// As a service has them, but for the principals' limit.
 fn bounds() -> Bounds {
     Bounds::new(NonZeroU32::new(RATE_LIMIT))
+}
+
+/// A page on which people sign in with [`ISSUER`].
+fn ui() -> Option<UiConfig> {
+    let (client_id, scope) = ("page".to_owned(), "openid".to_owned());
+    Some(UiConfig { issuer: ISSUER.parse().ok()?, client_id, scope, resource: None })
 }
 
 fn config_of(github: &FakeGithub) -> anyhow::Result<GithubConfig> {

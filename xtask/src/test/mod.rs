@@ -124,6 +124,7 @@ fn lints(workspace: &Workspace) -> Result<()> {
 fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Result<()> {
     let tools = Tools::get(workspace)?;
     let issuer = tools::oidc_provider(workspace)?;
+    let browser = tools::browser(workspace)?;
     filter::build(workspace, &filter::FILTER)?;
     let trapping = chaos::trapping_filter(workspace)?;
     let promtool = tools::promtool(workspace)?;
@@ -139,7 +140,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     } else {
         test.args(arguments)
     };
-    test.envs(programs::environment(workspace, &tools)).envs(issuer).envs([schemathesis]);
+    test.envs(programs::environment(workspace, &tools)).envs(issuer).envs(browser).envs([schemathesis]);
     test.env("PROMTOOL_BIN", promtool).env("SIGNATURE_JUDGE_WASM", judge);
     test.env(chaos::TRAPPING_FILTER, trapping);
     // The database is for running; what is compiled comes from .sqlx.

@@ -4,12 +4,14 @@
 //! pinned by version and SHA-256. `RTS_IGNORE_SYSTEM_TOOLS=1` leaves out the second and third, so that the fourth can
 //! be tried on a machine that has everything.
 
+mod browser;
 mod cargo_deny;
 mod cargo_fuzz;
 mod envoy;
 mod fetch;
 mod node;
 mod oidc_provider;
+mod packages;
 mod postgres;
 mod promtool;
 mod python;
@@ -26,6 +28,7 @@ use anyhow::{Result, bail};
 use crate::progress::say;
 use crate::workspace::Workspace;
 
+pub(crate) use browser::browser;
 pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use cargo_fuzz::cargo_fuzz;
 pub(crate) use oidc_provider::oidc_provider;

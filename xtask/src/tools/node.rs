@@ -1,4 +1,4 @@
-//! Node.js, for the certified issuer of the whole-system tests.
+//! Node.js, for the certified issuer of the whole-system tests and for what drives a browser.
 
 use std::path::{Path, PathBuf};
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use identity::Principal;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use super::Admin;
 use crate::http::body::invalid;
 use crate::http::openapi::ProblemBody;
 use crate::http::runners::page_size;
-use crate::http::views::{RunnerView, view};
+use crate::http::views::{Owner, RunnerView, view};
 use crate::http::{ApiError, Web};
 use crate::runner::State as RunnerState;
 use crate::store::cache::{self, Unmanaged};
@@ -52,21 +51,6 @@ pub(in crate::http) struct OwnedRunner {
     #[serde(flatten)]
     runner: RunnerView,
     owner: Owner,
-}
-
-/// Whose a runner is.
-#[derive(Serialize, utoipa::ToSchema)]
-pub(in crate::http) struct Owner {
-    /// Of the caller's token; empty for an owner that the policy names.
-    issuer: String,
-    /// Of the caller's token, or the owner that the policy names.
-    subject: String,
-}
-
-impl From<Principal> for Owner {
-    fn from(Principal { issuer, subject }: Principal) -> Self {
-        Self { issuer, subject }
-    }
 }
 
 /// Lists everybody's runners, the oldest first.

@@ -15,6 +15,7 @@ use crate::random::{Random, seed};
 
 const START: Duration = Duration::from_mins(1);
 const CLIENT: &str = "certified-client";
+const PAGE_CLIENT: &str = "runners-page";
 
 /// A running certified issuer; it stops when it is dropped.
 pub struct OidcProvider {
@@ -30,7 +31,12 @@ impl OidcProvider {
         let secret = Random::new(seed()).hex(32);
         let mut process = Program::new("oidc-provider", node)
             .args([server])
-            .envs([("CLIENT_ID", CLIENT), ("CLIENT_SECRET", &secret), ("AUDIENCE", audience)])
+            .envs([
+                ("CLIENT_ID", CLIENT),
+                ("CLIENT_SECRET", &secret),
+                ("PAGE_CLIENT_ID", PAGE_CLIENT),
+                ("AUDIENCE", audience),
+            ])
             .start(scope)?;
         let url = process.until("it is ready", START, async |process| issuer_in(&process.log())).await?;
         let issuer = Issuer { jwks_url: format!("{url}/jwks"), issuer: url, audience: audience.to_owned() };
@@ -45,6 +51,16 @@ impl OidcProvider {
     /// `sub` of its tokens.
     pub fn subject(&self) -> &str {
         CLIENT
+    }
+
+    /// The variables by which a control plane has people sign in to its page here.
+    pub fn for_the_page(&self) -> [(String, String); 3] {
+        let variables = [
+            ("UI_ISSUER", self.issuer.issuer.clone()),
+            ("UI_CLIENT_ID", PAGE_CLIENT.to_owned()),
+            ("UI_RESOURCE", format!("urn:sign:{}", Algorithm::Rs256.name())),
+        ];
+        variables.map(|(name, value)| (name.to_owned(), value))
     }
 
     /// The secret of its client, to look for it where it should not be.

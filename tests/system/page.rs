@@ -1,0 +1,97 @@
+//! The page at `/ui` in a real browser, through the edge; the certified issuer signs people in. What people do with it is
+//! written in `tests/page`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use testkit::github::{GithubConfig, Limits, ORGANIZATION};
+use testkit::system::{AUDIENCE, OidcProvider, Scope, System, SystemOptions, path};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// Far more than the stories of a file take.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// A system with a page, and who signs people in to it.
+struct Pages {
+    system: System,
+    provider: OidcProvider,
+    /// Holds the policy's file.
+    _scope: Arc<Scope>,
+}
+
+/// Staff may register runners with two labels; administrators may do everything.
+fn policy(issuer: &str) -> String {
+    format!(
+        "version: 1\nrules:\n  - name: staff\n    match: {{iss: {issuer:?}, claims: {{groups: staff}}}}\n    \
+         grant: {{targets: [org:{ORGANIZATION}], runner_groups: [1], labels: [linux, gpu]}}\n  - name: operators\n    \
+         match: {{iss: {issuer:?}, claims: {{groups: runner-admins}}}}\n    \
+         grant: {{admin: true, targets: [org:{ORGANIZATION}], runner_groups: [1], labels: [linux, gpu]}}\n"
+    )
+}
+
+impl Pages {
+    async fn start() -> anyhow::Result<Self> {
+        let scope = Arc::new(Scope::new()?);
+        let provider = OidcProvider::start(AUDIENCE, &scope).await?;
+        let file = scope.directory().join("policy.yaml");
+        std::fs::write(&file, policy(&provider.issuer().issuer))?;
+        let mut variables = provider.for_the_page().to_vec();
+        let policy_file = file.to_str().context("no text")?;
+        let more = [("POLICY_FILE", policy_file), ("RECONCILE_INTERVAL_SECONDS", "1"), ("AUDIT_SEAL_SECONDS", "1")];
+        variables.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let options = SystemOptions {
+            believe: Some(provider.issuer().clone()),
+            control_plane: variables,
+            github: GithubConfig { limits: Limits::NONE, ..SystemOptions::default().github },
+            ..SystemOptions::default()
+        };
+        Ok(Self { system: System::start(options).await?, provider, _scope: scope })
+    }
+
+    /// Runs the stories of a file of `tests/page`; all of them must end well.
+    async fn tell(&self, file: &str) -> anyhow::Result<()> {
+        let mut stories = Command::new(path("NODE_BIN")?);
+        stories.arg(path("PAGE_TESTS_DIR")?.join(file)).kill_on_drop(true);
+        stories.env("EDGE_URL", self.system.edge_url()).env("GITHUB_URL", self.system.github().base_url());
+        if std::env::var_os("UPDATE_PICTURES").is_some() {
+            stories.env("PICTURES_DIR", concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/images"));
+        }
+        let told = timeout(PATIENCE, stories.output()).await.context("the stories did not end")??;
+        let words = [told.stdout, told.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        ensure!(told.status.success(), "{file}: {}\n{words}", told.status);
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_has_a_page() -> anyhow::Result<()> {
+    let mut pages = Pages::start().await?;
+    pages.tell("owner.mjs").await?;
+    ensure!(pages.provider.process().ended().is_none(), "the issuer has ended");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_has_a_page_that_others_have_not() -> anyhow::Result<()> {
+    Pages::start().await?.tell("admin.mjs").await
+}
+
+/// With `UPDATE_PICTURES` set, those of `docs/images` are made anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_has_its_picture_taken() -> anyhow::Result<()> {
+    Pages::start().await?.tell("pictures.mjs").await
+}
+
+/// The page's copy of the library that it signs in with is the one of the registry, to the byte.
+#[test]
+fn the_library_of_the_page_is_as_its_makers_published_it() -> anyhow::Result<()> {
+    let published = path("PAGE_TESTS_DIR")?.join("node_modules/oauth4webapi");
+    let ours = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../control-plane/ui/vendor/oauth4webapi");
+    for (theirs, own) in [("build/index.js", "index.js"), ("LICENSE.md", "LICENSE.md")] {
+        let (theirs, own) = (std::fs::read(published.join(theirs))?, std::fs::read(ours.join(own))?);
+        ensure!(theirs == own, "copy the files of the locked version to {}", ours.display());
+    }
+    Ok(())
+}
