@@ -32,6 +32,7 @@ mod metrics;
 mod policies;
 mod policy_commands;
 mod provision;
+mod query_plans;
 mod reconcile;
 mod replicas;
 mod revocations;
@@ -44,6 +45,7 @@ mod terminal;
 mod traces;
 mod transitions;
 mod ui;
+mod upgrades;
 mod webhooks;
 mod world;
 

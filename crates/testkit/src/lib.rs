@@ -6,6 +6,7 @@
 pub mod choices;
 pub mod clock;
 pub mod github;
+pub mod history;
 pub mod issuer;
 pub mod ledger;
 mod random;

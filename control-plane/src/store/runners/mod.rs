@@ -2,9 +2,11 @@
 
 mod changes;
 mod drains;
+mod pages;
 
 pub use changes::{Issued, begin_attempt, insert, set_deleted, set_issuance, set_issued, set_missing, set_seen};
 pub use drains::{set_all_draining, set_drain_waits, set_draining};
+pub use pages::{Page, Search, count, page, search};
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -66,6 +68,9 @@ impl Runner {
 /// A query for whole runners: the columns are written here once, the rest is the caller's.
 macro_rules! select_runners {
     ($rest:tt $(, $argument:expr)* $(,)?) => {
+        select_runners!(from ("runners " + $rest) $(, $argument)*)
+    };
+    (from ($($source:tt)+) $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Runner,
             r#"select id, target, name, owner_issuer, owner_subject, owner_name, mode as "mode: Mode", labels,
@@ -74,11 +79,13 @@ macro_rules! select_runners {
                 secret_expires_at, github_runner_id, busy, offline_since, missing_since, created_at,
                 updated_at, deleted_at, drain_requested_at, drain_attempts, drain_next_at, drain_error,
                 drift as "drift: Json<Drift>"
-            from runners "# + $rest
+            from "# + $($source)+
             $(, $argument)*
         )
     };
 }
+
+use select_runners;
 
 /// The runner with this id, locked until the transaction ends.
 pub async fn lock(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Runner>> {
@@ -135,64 +142,6 @@ fn columns(owners: &BTreeSet<Principal>) -> (Vec<String>, Vec<String>) {
     owners.iter().map(|owner| (owner.issuer.clone(), owner.subject.clone())).unzip()
 }
 
-/// Which of the owners' runners are wanted.
-#[derive(Clone, Debug)]
-pub struct Page<'a> {
-    /// Whose.
-    pub owners: &'a BTreeSet<Principal>,
-    /// Only of this state; otherwise all live ones.
-    pub state: Option<State>,
-    /// Only with this label.
-    pub label: Option<&'a str>,
-    /// Only older than this one.
-    pub before: Option<Uuid>,
-    /// At most so many.
-    pub limit: i64,
-}
-
-/// One page of the owners' runners, the newest first. Each owner's page is read along its index, whatever else it has.
-pub async fn page(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<Vec<Runner>> {
-    let (issuers, subjects) = columns(page.owners);
-    select_runners!(
-        "where id in (
-            select of_owner.id from unnest($1::text[], $2::text[]) as owner (issuer, subject) cross join lateral (
-                select id from runners
-                where owner_issuer = owner.issuer and owner_subject = owner.subject
-                    and (state = $3 or ($3 is null and state <> 'deleted'))
-                    and ($4::text is null or $4 = any(labels))
-                    and ($5::uuid is null or id < $5)
-                order by id desc limit $6
-            ) as of_owner
-        )
-        order by id desc limit $6",
-        &issuers,
-        &subjects,
-        page.state.map(State::as_str),
-        page.label,
-        page.before,
-        page.limit
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// How many runners all pages together have.
-pub async fn count(conn: &mut PgConnection, page: &Page<'_>) -> sqlx::Result<i64> {
-    let (issuers, subjects) = columns(page.owners);
-    sqlx::query_scalar!(
-        r#"select count(*) as "count!" from runners
-        where (owner_issuer, owner_subject) in (select * from unnest($1::text[], $2::text[]))
-            and (state = $3 or ($3 is null and state <> 'deleted'))
-            and ($4::text is null or $4 = any(labels))"#,
-        &issuers,
-        &subjects,
-        page.state.map(State::as_str),
-        page.label
-    )
-    .fetch_one(conn)
-    .await
-}
-
 /// The live runner that did a job: by GitHub's id, or by its name if the id is not known yet.
 pub async fn of_job(
     conn: &mut PgConnection,
@@ -247,39 +196,6 @@ pub async fn live_targets(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> 
         .await
 }
 
-/// Which runners an administrator asks for.
-#[derive(Clone, Debug, Default)]
-pub struct Search {
-    /// Only of this state; otherwise all live ones.
-    pub state: Option<State>,
-    /// Only of this subject or display name.
-    pub user: Option<String>,
-    /// Only with this label.
-    pub label: Option<String>,
-    /// Only newer than this one.
-    pub after: Option<Uuid>,
-    /// At most so many; otherwise all.
-    pub limit: Option<i64>,
-}
-
-/// Everybody's runners, the oldest first.
-pub async fn search(conn: &mut PgConnection, search: &Search) -> sqlx::Result<Vec<Runner>> {
-    select_runners!(
-        "where (state = $1 or ($1 is null and state <> 'deleted'))
-            and ($2::text is null or owner_subject = $2 or owner_name = $2)
-            and ($3::text is null or $3 = any(labels))
-            and ($4::uuid is null or id > $4)
-        order by id limit $5",
-        search.state.map(State::as_str),
-        search.user,
-        search.label,
-        search.after,
-        search.limit
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// Runners that look abandoned: pending although their secret ended before `expired`, or off line since before
 /// `offline` (if given).
 pub async fn stale(
@@ -288,8 +204,10 @@ pub async fn stale(
     offline: Option<DateTime<Utc>>,
 ) -> sqlx::Result<Vec<Runner>> {
     select_runners!(
-        "where (state = 'pending' and issuance = 'issued' and secret_expires_at < $1)
+        "where state <> 'deleted' and (
+            (state = 'pending' and issuance = 'issued' and secret_expires_at < $1)
             or (state = 'offline' and offline_since < $2)
+        )
         order by id",
         expired,
         offline
