@@ -1,7 +1,7 @@
 //! What the service's role may do with the log, and who else may what.
 
 use anyhow::Context as _;
-use control_plane::jobs::{self, Job};
+use control_plane::jobs;
 use control_plane::store::{audit_seals, roles, schema};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -93,8 +93,7 @@ async fn the_service_does_all_its_work_with_its_own_role(pool: PgPool) -> anyhow
     world.cleanup(Some(1), false).await?;
     world.drain_round().await?;
     drop(machine);
-    let turn = jobs::wait_for_turn(&world.app, Job::Audit).await?;
-    assert!(jobs::seal(&world.app, &turn).await? > 5);
+    assert!(crate::audit_sealing::seal(&world).await? > 5);
     assert!(jobs::checkpoint(&world.app, None, std::time::Duration::ZERO).await?.is_some());
     assert!(audit_seals::add_partitions(&mut *service.acquire().await?, 5).await?.is_empty());
     let made: i64 = sqlx::query_scalar("select count(*) from audit_log_partitions").fetch_one(&pool).await?;
