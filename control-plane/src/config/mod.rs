@@ -266,6 +266,9 @@ mod tests {
             "GITHUB_WEBHOOK_SECRET",
             "GITHUB_WEBHOOK_SECRET_PREVIOUS",
             "IDENTITY_AUDIENCE",
+            "UI_CLIENT_ID",
+            "UI_RESOURCE",
+            "UI_SCOPE",
         ];
         let is_variable = |name: &str| SECTIONS.iter().flat_map(|all| all.settings).any(|each| each.name == name);
         let error = serve(&|name| is_variable(name).then(|| "\u{1}? ?/".to_owned())).err().unwrap();
