@@ -22,6 +22,8 @@ pub(super) struct Progress {
     total: Option<u64>,
     count: u64,
     started: Instant,
+    /// Asked once: a look comes with every record of an export.
+    terminal: bool,
     told: Option<Instant>,
     bar: Option<ProgressBar>,
 }
@@ -29,7 +31,8 @@ pub(super) struct Progress {
 impl Progress {
     /// Of something whose parts are counted; `total` is how many there will be, if that is known.
     pub(super) fn new(what: &'static str, total: Option<u64>) -> Self {
-        Self { what, total, count: 0, started: Instant::now(), told: None, bar: None }
+        let terminal = stderr().is_terminal();
+        Self { what, total, count: 0, started: Instant::now(), terminal, told: None, bar: None }
     }
 
     /// So many more parts are done.
@@ -44,7 +47,7 @@ impl Progress {
         }
         if let Some(bar) = &self.bar {
             bar.set_position(self.count);
-        } else if stderr().is_terminal() {
+        } else if self.terminal {
             self.bar = Some(self.draw());
         } else if self.told.is_none_or(|told| told.elapsed() >= BETWEEN_LINES) {
             self.told = Some(Instant::now());

@@ -4,7 +4,8 @@ use anyhow::bail;
 use clap::Args;
 use serde_json::json;
 
-use super::{Output, environment, table};
+use super::table::{Cell, render};
+use super::{Output, environment, screen};
 use crate::config::{self, Dotenv, Effective, Source};
 
 #[derive(Args)]
@@ -18,10 +19,10 @@ pub(super) fn show(arguments: &ConfigArgs, dotenv: &Dotenv) -> anyhow::Result<()
     let settings = config::effective(&environment, dotenv);
     let problems = config::serve(&environment).err().map(|error| error.problems).unwrap_or_default();
     match arguments.output {
-        Output::Json => println!("{:#}", json!({"settings": settings, "problems": problems})),
+        Output::Json => screen::print_json(&json!({"settings": settings, "problems": problems}))?,
         Output::Table => {
-            let rows: Vec<_> = settings.iter().map(row).collect();
-            print!("{}", table::render(&["VARIABLE", "FROM", "VALUE"], &rows));
+            let rows: Vec<Vec<Cell>> = settings.iter().map(row).collect();
+            screen::print(&render(&["VARIABLE", "FROM", "VALUE"], &rows))?;
         }
     }
     if problems.is_empty() {
@@ -33,7 +34,7 @@ pub(super) fn show(arguments: &ConfigArgs, dotenv: &Dotenv) -> anyhow::Result<()
     Err(config::ConfigError { problems }.into())
 }
 
-fn row(setting: &Effective) -> Vec<String> {
+fn row(setting: &Effective) -> Vec<Cell> {
     let shown = setting.value.clone().unwrap_or_default();
     let (from, value) = match &setting.source {
         Source::Environment => ("environment", one_line(&shown)),
@@ -42,7 +43,7 @@ fn row(setting: &Effective) -> Vec<String> {
         Source::Default => ("default", shown),
         Source::Unset => ("not set", shown),
     };
-    vec![setting.name.to_owned(), from.to_owned(), value]
+    [setting.name, from, &value].map(Cell::new).to_vec()
 }
 
 /// Keys are long, and their first line says what they are.

@@ -59,25 +59,9 @@ impl Cell {
     }
 }
 
-impl From<&String> for Cell {
-    fn from(text: &String) -> Self {
-        Self::new(text)
-    }
-}
-
-impl From<&Self> for Cell {
-    fn from(cell: &Self) -> Self {
-        cell.clone()
-    }
-}
-
 /// Lines up rows under their headings, for standard output; nothing if there are none.
-pub(super) fn render<C>(headings: &[&str], rows: &[Vec<C>]) -> String
-where
-    for<'a> Cell: From<&'a C>,
-{
-    let rows: Vec<Vec<Cell>> = rows.iter().map(|row| row.iter().map(Cell::from).collect()).collect();
-    arrange(headings, &rows, Screen::stdout())
+pub(super) fn render(headings: &[&str], rows: &[Vec<Cell>]) -> String {
+    arrange(headings, rows, Screen::stdout())
 }
 
 /// A row a record, in as many lines as the width asks for; where not even the longest words fit beside each other, a
