@@ -10,12 +10,10 @@ use crate::audit::{Entry, Event, Origin, Outcome};
 use crate::github::{Kind, Priority};
 use crate::runner::{DeletedReason, State};
 use crate::store::runners::{self, Runner};
-use crate::trace::carried;
 
 /// Takes the caller's runner away. A busy one stays. Safe to repeat. Finishes although the caller goes away.
 pub async fn deprovision(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner, OperationError> {
-    let task = async move { app.tasks.spawn(carried(run(Arc::clone(&app), caller, name_or_id))).await };
-    task.await.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
+    app.finish(run(Arc::clone(&app), caller, name_or_id)).await
 }
 
 async fn run(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner, OperationError> {

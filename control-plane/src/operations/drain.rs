@@ -11,7 +11,6 @@ use crate::causes::causes;
 use crate::github::Priority;
 use crate::runner::State;
 use crate::store::runners::{self, Runner};
-use crate::trace::carried;
 
 /// The pause after the first attempt; it doubles with every further one.
 const FIRST_PAUSE: TimeDelta = TimeDelta::seconds(10);
@@ -20,20 +19,15 @@ const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(5);
 
 /// Takes the caller's runner away now if it is idle, else when it is: then it is returned alive. Safe to repeat.
 pub async fn drain(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner, OperationError> {
-    let task = async move {
-        let work = {
-            let app = Arc::clone(&app);
-            async move {
-                let runner = begin(&app, &caller, &name_or_id, true).await?;
-                if runner.state == State::Deleted {
-                    return Ok(runner);
-                }
-                try_drain(&app, &caller.origin, runner, Priority::Request).await
-            }
-        };
-        app.tasks.spawn(carried(work)).await
-    };
-    task.await.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
+    app.finish(run(Arc::clone(&app), caller, name_or_id)).await
+}
+
+async fn run(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner, OperationError> {
+    let runner = begin(&app, &caller, &name_or_id, true).await?;
+    if runner.state == State::Deleted {
+        return Ok(runner);
+    }
+    try_drain(&app, &caller.origin, runner, Priority::Request).await
 }
 
 /// One attempt at a runner that is in the queue.

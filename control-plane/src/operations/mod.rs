@@ -42,6 +42,7 @@ use crate::github::{Github, StartError};
 use crate::metrics::Metrics;
 use crate::policy::{Defaults, Policy, PolicyFile};
 use crate::store::runners::Runner;
+use crate::trace::carried;
 
 /// A caller whom the edge verified, and how the request came in.
 #[derive(Clone, Debug)]
@@ -114,6 +115,15 @@ impl App {
     /// A connection, for one statement or two.
     pub async fn connection(&self) -> sqlx::Result<PoolConnection<Postgres>> {
         self.pool.acquire().await
+    }
+
+    /// Does some work to its end although whoever asked for it goes away: what it began is recorded.
+    pub async fn finish<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, OperationError>> + Send + 'static,
+    ) -> Result<T, OperationError> {
+        let task = self.tasks.spawn(carried(work)).await;
+        task.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
     }
 
     /// Whether somebody is asking GitHub for this runner's secret right now.

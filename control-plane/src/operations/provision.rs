@@ -25,7 +25,6 @@ use crate::runner::{Issuance, State};
 use crate::store::cache;
 use crate::store::idempotency::{self, Known};
 use crate::store::runners::{self, Runner};
-use crate::trace::carried;
 
 /// How often a random end of a name is drawn anew; with 32 random bits once is nearly always enough.
 const MAX_DRAWS: usize = 3;
@@ -60,8 +59,7 @@ pub(super) struct Begun {
 
 /// Has a runner registered. Finishes although the caller goes away, so that the outcome is recorded.
 pub async fn provision(app: Arc<App>, call: ProvisionCall) -> Result<Provisioned, OperationError> {
-    let task = async move { app.tasks.spawn(carried(run(Arc::clone(&app), call))).await };
-    task.await.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
+    app.finish(run(Arc::clone(&app), call)).await
 }
 
 async fn run(app: Arc<App>, call: ProvisionCall) -> Result<Provisioned, OperationError> {

@@ -18,7 +18,6 @@ use crate::http::{ApiError, Web};
 use crate::jobs::{self, Action, Cleaned, Job, Summary, Turn};
 use crate::operations::{App, OperationError};
 use crate::runner::State as RunnerState;
-use crate::trace::carried;
 
 /// Compares the records with GitHub now.
 #[utoipa::path(post, path = "/api/v1/admin/sync", tag = "admin",
@@ -38,7 +37,7 @@ pub(in crate::http) async fn sync(State(web): State<Arc<Web>>, admin: Admin) -> 
         turn.release_now().await?;
         outcome?
     };
-    Ok(Json(finish(&web.app, work).await?))
+    Ok(Json(web.app.finish(work).await?))
 }
 
 /// Which runners are stale.
@@ -106,20 +105,11 @@ pub(in crate::http) async fn cleanup(
         turn.release_now().await?;
         outcome?
     };
-    let cleaned = finish(&web.app, work).await?;
+    let cleaned = web.app.finish(work).await?;
     Ok(Json(CleanupReport { dry_run, runners: cleaned.into_iter().map(CleanedRunner::from).collect() }))
 }
 
 /// The turn of the jobs, unless somebody has it.
 async fn turn(app: &App) -> Result<Turn, OperationError> {
     jobs::try_turn(app, Job::Upkeep).await?.ok_or(OperationError::TurnTaken)
-}
-
-/// Finishes although the administrator goes away.
-async fn finish<T: Send + 'static>(
-    app: &App,
-    work: impl Future<Output = Result<T, OperationError>> + Send + 'static,
-) -> Result<T, OperationError> {
-    let task = app.tasks.spawn(carried(work)).await;
-    task.unwrap_or_else(|error| Err(OperationError::Internal(error.to_string())))
 }
