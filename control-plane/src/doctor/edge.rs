@@ -9,6 +9,9 @@ use super::{Finding, web};
 
 const CHECK: &str = "edge";
 const SPOOF_CHECK: &str = "edge-identity";
+/// Whoever comes through without a token did not come through the filter.
+const OPEN: &str =
+    "see that the filter is in front of every route to the control plane, and that nothing else reaches it";
 
 /// Asks the edge for health, and for runners: without a token, with one, and as somebody who claims an identity in the
 /// headers that only the edge may set. `assertion` is one that the service takes, if the edge's key is known.
@@ -48,11 +51,10 @@ fn instead(page: &Page) -> String {
 }
 
 async fn anonymous(runners: &str) -> Finding {
-    let fix = "see that the filter is in front of every route to the control plane, and that nothing else reaches it";
     match web::get(runners).await {
         Ok(page) if is_challenged(&page) => Finding::ok(CHECK, "a request without a token is refused"),
-        Ok(page) => Finding::error(CHECK, format!("a request without a token {}", instead(&page)), fix),
-        Err(error) => Finding::error(CHECK, error, fix),
+        Ok(page) => Finding::error(CHECK, format!("a request without a token {}", instead(&page)), OPEN),
+        Err(error) => Finding::error(CHECK, error, OPEN),
     }
 }
 
@@ -76,7 +78,6 @@ async fn with_token(runners: &str, token: &SecretString) -> Finding {
 
 /// Whether who sets the edge's own headers is somebody without a token all the same.
 async fn spoofed(runners: &str, assertion: Option<&str>) -> Finding {
-    let fix = "see that the filter is in front of every route to the control plane, and that nothing else reaches it";
     let kind = if assertion.is_some() { "signed with the edge's own key" } else { "made up" };
     match web::get_with(runners, claimed(assertion.unwrap_or("made.up.here"))).await {
         Ok(page) if is_challenged(&page) => {
@@ -84,7 +85,7 @@ async fn spoofed(runners: &str, assertion: Option<&str>) -> Finding {
         }
         Ok(page) => {
             let what = format!("a request that claims an identity in a header, {kind}, {}", instead(&page));
-            Finding::error(SPOOF_CHECK, what, fix)
+            Finding::error(SPOOF_CHECK, what, OPEN)
         }
         Err(error) => Finding::error(SPOOF_CHECK, error, "see that Envoy runs"),
     }
