@@ -50,8 +50,7 @@ pub(crate) async fn sweep(world: &mut World, outside: &Outside, pool: &PgPool) -
     let mut sweep = Sweep { secrets: secrets.counted(), ..Sweep::default() };
     for (place, text) in places {
         anyhow::ensure!(!text.is_empty(), "{place} is empty");
-        let found = search.find_iter(&text).filter_map(|found| secrets.kinds.get(found.pattern().as_usize()));
-        sweep.found.extend(found.map(|kind| format!("{kind} in {place}")));
+        sweep.found.extend(secrets.found_in(&text, &search).map(|kind| format!("{kind} in {place}")));
         *sweep.places.entry(place).or_default() += text.len();
     }
     sweep.overlooked = secrets.overlooked(&search);
@@ -104,10 +103,18 @@ impl Secrets {
         counts
     }
 
-    /// Each kind planted in a line of a log: those that are not found.
+    /// The kinds of the secrets that stand in a text.
+    fn found_in<'a>(&'a self, text: &'a str, search: &'a AhoCorasick) -> impl Iterator<Item = &'static str> + 'a {
+        search.find_iter(text).filter_map(|found| self.kinds.get(found.pattern().as_usize()).copied())
+    }
+
+    /// Each secret planted in a line of a log and searched for as in any other place: the kinds that are not found.
     fn overlooked(&self, search: &AhoCorasick) -> Vec<String> {
-        let planted = |piece: &String| search.is_match(&format!("{{\"message\":\"planted {piece}\"}}"));
-        let missed = self.kinds.iter().zip(&self.pieces).filter(|(_, piece)| !planted(piece));
+        let is_found = |piece: &String| {
+            let planted = format!("{{\"message\":\"planted {piece}\"}}");
+            self.found_in(&planted, search).next().is_some()
+        };
+        let missed = self.kinds.iter().zip(&self.pieces).filter(|(_, piece)| !is_found(piece));
         missed.map(|(kind, _)| (*kind).to_owned()).collect()
     }
 }
