@@ -46,23 +46,6 @@ pub(crate) fn schemathesis(workspace: &Workspace) -> Result<(&'static str, PathB
 }
 
 fn install(pins: &Path, place: &Path) -> Result<()> {
-    wheel::need_pip()?;
     fs::copy(pins, place.join(PINS))?;
-    let mut pip = program("python3");
-    pip.args([
-        "-m",
-        "pip",
-        "install",
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary=:all:",
-        "--no-compile",
-        "--target",
-    ])
-    .arg(place)
-    .arg("--requirement")
-    .arg(pins)
-    .envs([("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_ROOT_USER_ACTION", "ignore")])
-    .stdin(Stdio::null());
-    run(&mut pip).with_context(|| format!("what {} pins could not be fetched", pins.display()))
+    run(&mut wheel::pip(pins, place)?).with_context(|| format!("what {} pins could not be fetched", pins.display()))
 }

