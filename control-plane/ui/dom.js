@@ -28,6 +28,12 @@ export function field(label, input, hint) {
     hint && el('span', { class: 'hint', id: `${input.id}-hint` }, hint));
 }
 
+/** A line of text to fill in, which is no prose. */
+export const textInput = (name, properties = {}) => el('input', { name, autocomplete: 'off', spellcheck: 'false', ...properties });
+
+/** What a form's fields hold, without the spaces around it. */
+export const valuesOf = (form) => Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, value.trim()]));
+
 /** A choice that is on or off. */
 export function checkbox(name, label, hint, checked = true) {
   const input = el('input', { type: 'checkbox', name, id: `field-${name}`, checked });

@@ -1,5 +1,5 @@
 // A view with filters above a list, page by page.
-import { button, el } from './dom.js';
+import { button, el, valuesOf } from './dom.js';
 import { live } from './live.js';
 import { problemBox } from './problem.js';
 
@@ -22,10 +22,9 @@ export function listing(place, { title, fields, buttons = () => [], load }) {
     asked += 1;
     const mine = asked;
     list.setAttribute('aria-busy', 'true');
-    const chosen = Object.fromEntries([...new FormData(filters)].map(([name, value]) => [name, value.trim()]));
     let found;
     try {
-      found = await load(chosen, cursors.at(-1), refresh);
+      found = await load(valuesOf(filters), cursors.at(-1), refresh);
     } catch (problem) {
       found = { content: problemBox(problem), total: '' };
     }

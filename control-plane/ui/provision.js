@@ -1,8 +1,8 @@
 // Registers a runner: the form, and the command, which is shown once.
-import { button, checkbox, el, field, notice, openDialog, select } from './dom.js';
+import { button, checkbox, el, field, notice, openDialog, select, textInput, valuesOf } from './dom.js';
 import { post } from './api.js';
+import { ask } from './ask.js';
 import { until } from './format.js';
-import { problemBox } from './problem.js';
 
 const MODES = [
   ['registration-token', 'Token: the machine configures itself'],
@@ -11,49 +11,35 @@ const MODES = [
 
 /** Opens the form. `done` is called when a runner is registered. */
 export function openProvision(me, done) {
-  const why = el('div');
-  const submit = el('button', { type: 'submit', class: 'primary' }, 'Register');
-  const form = el('form', { class: 'stack' }, fields(me), why,
-    el('div', { class: 'buttons' }, button('Cancel', () => dialog.close()), submit));
-  const dialog = openDialog('Register a runner', form);
   // A repeat of the same wish, such as after a lost answer, is about the same runner.
   let key;
-  form.addEventListener('input', () => { key = undefined; });
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    submit.disabled = true;
+  const form = ask('Register a runner', fields(me), 'Register', async () => {
     key ??= crypto.randomUUID();
-    try {
-      const issued = await post('/runners/provision', wish(form), { 'idempotency-key': key });
-      dialog.close();
+    const issued = await post('/runners/provision', wish(form), { 'idempotency-key': key });
+    return () => {
       showCommand(issued);
       done();
-    } catch (problem) {
-      why.replaceChildren(problemBox(problem));
-      why.scrollIntoView({ block: 'nearest' });
-      submit.disabled = false;
-    }
-  });
+    };
+  }, { kind: 'primary' });
+  form.addEventListener('input', () => { key = undefined; });
 }
 
 function fields(me) {
-  const text = (name, properties = {}) => el('input', { name, autocomplete: 'off', spellcheck: 'false', ...properties });
   return [
-    field('Name', text('name', { required: true, maxlength: 64 }), 'As it will be on GitHub. End it with * to have the rest made up.'),
-    field('Labels', text('labels'), 'Separated by commas; workflows choose runners by them.'),
+    field('Name', textInput('name', { required: true, maxlength: 64 }), 'As it will be on GitHub. End it with * to have the rest made up.'),
+    field('Labels', textInput('labels'), 'Separated by commas; workflows choose runners by them.'),
     field('How it is registered', select('mode', MODES)),
     checkbox('ephemeral', 'Ends after one job', 'Recommended: each job gets a clean machine.'),
     el('details', {}, el('summary', {}, 'More'),
-      field('Runner group', text('group', { inputmode: 'numeric', pattern: '[0-9]*', placeholder: String(me.default_runner_group_id) }), 'Its number on GitHub.'),
-      field('Where', text('target', { placeholder: me.default_target }), 'org:NAME, repo:OWNER/NAME or enterprise:SLUG.'),
+      field('Runner group', textInput('group', { inputmode: 'numeric', pattern: '[0-9]*', placeholder: String(me.default_runner_group_id) }), 'Its number on GitHub.'),
+      field('Where', textInput('target', { placeholder: me.default_target }), 'org:NAME, repo:OWNER/NAME or enterprise:SLUG.'),
       checkbox('disable_update', 'The runner does not update itself', 'For machines whose image is updated instead.', false)),
   ];
 }
 
 /** What the form asks for, as the API takes it. */
 function wish(form) {
-  const { name, labels, mode, group, target } = Object.fromEntries(
-    [...new FormData(form)].map(([key, value]) => [key, value.trim()]));
+  const { name, labels, mode, group, target } = valuesOf(form);
   return {
     ...(name.endsWith('*') ? { runner_name_prefix: name.slice(0, -1) } : { runner_name: name }),
     labels: labels.split(',').map((label) => label.trim()).filter(Boolean),

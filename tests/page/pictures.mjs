@@ -38,11 +38,11 @@ async function picture(page, name) {
 }
 
 test('the page in both themes and two widths', async () => {
-  await inBrowser(async (page) => scene(await tokenOf(page, 'lena')));
+  await inBrowser(async (page) => scene(await tokenOf(page, 'team-blue')));
   for (const colorScheme of ['light', 'dark']) {
     for (const [size, viewport] of SIZES) {
       await inBrowser(async (page) => {
-        await signIn(page, 'lena');
+        await signIn(page, 'team-blue');
         await row(page, 'gpu-c20e').waitFor();
         await row(page, 'gpu-91c4').getByText('Draining').waitFor();
         await picture(page, `ui-${size}-${colorScheme}`);

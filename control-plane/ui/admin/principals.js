@@ -1,9 +1,9 @@
 // Who has runners, who is revoked, and the kill switch.
-import { button, el, field, notice, openDialog, select } from '../dom.js';
+import { button, el, field, notice, select, textInput, valuesOf } from '../dom.js';
 import { get, post } from '../api.js';
+import { ask } from '../ask.js';
 import { full, since } from '../format.js';
 import { counted, listing } from '../listing.js';
-import { problemBox } from '../problem.js';
 import { nothing, table } from '../table.js';
 
 const count = (name) => ({ title: name[0].toUpperCase() + name.slice(1), cell: (who) => String(who[name]), kind: 'narrow' });
@@ -59,27 +59,6 @@ export const principals = (place) => listing(place, {
   },
 });
 
-/** A dialog that does one thing after a question. */
-function ask(title, parts, verb, act) {
-  const why = el('div');
-  const confirm = el('button', { type: 'submit', class: 'danger primary' }, verb);
-  const form = el('form', {}, parts, why, el('div', { class: 'buttons' }, button('Cancel', () => dialog.close()), confirm));
-  const dialog = openDialog(title, form);
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    confirm.disabled = true;
-    try {
-      await act(form);
-      dialog.close();
-    } catch (problem) {
-      why.replaceChildren(problemBox(problem));
-      confirm.disabled = false;
-    }
-  });
-}
-
-const text = (name, properties) => el('input', { name, autocomplete: 'off', spellcheck: 'false', ...properties });
-
 /** What a revocation would do to a principal whose runners are known. */
 function foretold(who) {
   const total = who.pending + who.active + who.offline + who.draining;
@@ -91,15 +70,15 @@ function foretold(who) {
 function openRevoke(who, done) {
   const parts = who ? [foretold(who)] : [
     el('p', {}, 'They are refused at once on all replicas, and their runners are deleted, busy ones when their job has ended.'),
-    field('Issuer', text('issuer', { required: true }), 'Its URL, as `iss` has it.'),
+    field('Issuer', textInput('issuer', { required: true }), 'Its URL, as `iss` has it.'),
     field('Who', select('kind', [['subject', 'One subject'], ['claim', 'Everybody with a claim'], ['whole', 'Everybody of the issuer']])),
-    field('Subject', text('subject'), 'For one subject.'),
-    field('Claim', text('claim'), 'For everybody with a claim: its name.'),
-    field('Value', text('value'), 'And its value.'),
+    field('Subject', textInput('subject'), 'For one subject.'),
+    field('Claim', textInput('claim'), 'For everybody with a claim: its name.'),
+    field('Value', textInput('value'), 'And its value.'),
   ];
-  ask(who ? `Revoke ${who.name}?` : 'Revoke somebody', [...parts, field('Reason', text('reason', { maxlength: 500 }), 'For whoever reads the audit log.')],
+  ask(who ? `Revoke ${who.name}?` : 'Revoke somebody', [...parts, field('Reason', textInput('reason', { maxlength: 500 }), 'For whoever reads the audit log.')],
     'Revoke', async (form) => {
-      const { reason, ...fields } = Object.fromEntries([...new FormData(form)].map(([key, value]) => [key, value.trim()]));
+      const { reason, ...fields } = valuesOf(form);
       const { runners } = await post('/admin/principals/revoke', { ...(who ? { issuer: who.issuer, subject: who.subject } : meant(fields)), reason });
       notice(`Revoked; ${counted(runners, 'runner')} will go.`);
       done();

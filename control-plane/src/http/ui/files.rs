@@ -38,6 +38,7 @@ const CONTENTS: &[(&str, &[u8])] = contents![
     "admin/runners.js",
     "api.js",
     "app.js",
+    "ask.js",
     "dom.js",
     "format.js",
     "icon.svg",
