@@ -1,20 +1,16 @@
 //! `cargo xtask bench`: what things cost, measured in one run.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
-use crate::command::{cargo, program};
+use crate::command::{self, cargo, program};
 use crate::progress::step;
 use crate::tools::Tools;
 use crate::workspace::Workspace;
-use crate::{command, filter, programs};
-
-/// The program behind `bench filter`.
-const FILTER: &str = "bench-filter";
-/// The program behind `bench audit`.
-const AUDIT: &str = "bench-audit";
+use crate::{filter, programs};
 
 /// What is measured.
 #[derive(Subcommand)]
@@ -23,6 +19,8 @@ pub(crate) enum Bench {
     Filter(Options),
     /// The audit log with a million entries: sealed, exported in each format, verified; time and memory.
     Audit(Options),
+    /// What calls cost with a thousand to a million runners and entries in the records; time and memory.
+    Growth(Options),
 }
 
 /// How.
@@ -33,35 +31,49 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
+/// How a benchmark is built.
+#[derive(Clone, Copy)]
+enum Build {
+    /// It waits for what it measures.
+    Plain,
+    /// Its own time is a part of what it measures.
+    Optimised,
+}
+
 /// Builds what is needed and measures.
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
     let tools = Tools::get(workspace)?;
     filter::build(workspace, &filter::FILTER)?;
-    match bench {
+    let (name, options, build, variable) = match bench {
         Bench::Filter(options) => {
             let empty = filter::build(workspace, &filter::EMPTY)?;
-            measure(workspace, &tools, FILTER, options, ("EMPTY_WASM", empty.into()))
+            ("bench-filter", options, Build::Plain, ("EMPTY_WASM", empty.into()))
         }
-        Bench::Audit(options) => {
-            programs::build(workspace, programs::PRIVATE_POSTGRES)?;
-            let control_plane = programs::build_as_shipped(workspace)?;
-            measure(workspace, &tools, AUDIT, options, ("RUNNER_TOKENS_BIN", control_plane.into()))
-        }
-    }
+        Bench::Audit(options) => ("bench-audit", options, Build::Plain, as_shipped(workspace)?),
+        Bench::Growth(options) => ("bench-growth", options, Build::Optimised, as_shipped(workspace)?),
+    };
+    let mut bench = program(build_benchmark(workspace, name, build)?);
+    bench.current_dir(&workspace.root).args(&options.arguments);
+    bench.envs(programs::environment(workspace, &tools)).envs([variable]);
+    command::run_shown(&mut bench)
 }
 
-fn measure(
-    workspace: &Workspace,
-    tools: &Tools,
-    name: &str,
-    options: &Options,
-    (variable, value): (&str, OsString),
-) -> Result<()> {
-    let mut build = cargo(workspace);
-    build.args(["build", "--package", "bench", "--bin", name]);
-    step(&format!("cargo build of {name}"), || command::run(&mut build))?;
-    let mut bench = program(programs::path(workspace, name));
-    bench.current_dir(&workspace.root).args(&options.arguments);
-    bench.envs(programs::environment(workspace, tools)).env(variable, value);
-    command::run_shown(&mut bench)
+/// The control plane as it is shipped, and how a benchmark is told of it.
+fn as_shipped(workspace: &Workspace) -> Result<(&'static str, OsString)> {
+    programs::build(workspace, programs::PRIVATE_POSTGRES)?;
+    Ok(("RUNNER_TOKENS_BIN", programs::build_as_shipped(workspace)?.into()))
+}
+
+fn build_benchmark(workspace: &Workspace, name: &str, build: Build) -> Result<PathBuf> {
+    let mut cargo = cargo(workspace);
+    cargo.args(["build", "--package", "bench", "--bin", name]);
+    let path = match build {
+        Build::Plain => programs::path(workspace, name),
+        Build::Optimised => {
+            cargo.arg("--release");
+            workspace.target.join("release").join(name)
+        }
+    };
+    step(&format!("cargo build of {name}"), || command::run(&mut cargo))?;
+    Ok(path)
 }

@@ -1,16 +1,15 @@
 //! The time that something takes, and the most memory that it has at once.
 
-use std::process::{Command, Stdio};
-use std::thread;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
+use bench::command::{self, Taken};
+use bench::kernel::peak_memory;
 use serde::Serialize;
 use sqlx::PgConnection;
 use testkit::system::System;
 
-/// Between two looks at a process; short beside anything that is measured.
-const LOOK: Duration = Duration::from_millis(2);
 /// Between two looks at how far the chain is.
 const SEALED: Duration = Duration::from_millis(100);
 
@@ -27,20 +26,7 @@ pub(crate) struct Figure {
 /// Runs a command over so many entries, which must succeed.
 pub(crate) fn run(name: &str, entries: u32, command: &mut Command) -> anyhow::Result<Figure> {
     eprintln!("{name}: {entries} entries");
-    let started = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-    let mut peak = None;
-    let status = loop {
-        // A process that has ended has no memory any more.
-        peak = peak_memory(child.id()).or(peak);
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        thread::sleep(LOOK);
-    };
-    let seconds = started.elapsed().as_secs_f64();
-    ensure!(status.success(), "{command:?}: {status}");
-    let peak_memory = peak.context("it ended before it was looked at")?;
+    let Taken { seconds, peak_memory } = command::run(command)?;
     Ok(Figure { name: name.to_owned(), entries, seconds, peak_memory })
 }
 
@@ -67,11 +53,4 @@ pub(crate) async fn sealing(system: &mut System, connection: &mut PgConnection) 
 async fn sealed(connection: &mut PgConnection) -> sqlx::Result<i64> {
     let head = "select coalesce(max(position), 0) from audit_log_seals";
     sqlx::query_scalar(head).fetch_one(connection).await
-}
-
-/// The most bytes that a process had resident so far (proc(5), `VmHWM`).
-fn peak_memory(process: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.split_ascii_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
 }

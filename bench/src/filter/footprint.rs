@@ -3,10 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant;
 
+use bench::kernel::private_memory;
 use serde::Serialize;
 use testkit::system::edge::{Edge, Listener};
 
-use crate::kernel::private_memory;
 use crate::load::{Load, Request};
 
 /// What one filter takes.

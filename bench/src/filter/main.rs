@@ -4,7 +4,6 @@
 
 mod cases;
 mod footprint;
-mod kernel;
 mod listeners;
 mod load;
 mod measure;
@@ -15,13 +14,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use bench::kernel::Processors;
 use clap::Parser;
 use testkit::issuer::Algorithm;
 use testkit::system::edge::{Edge, Listener};
 
 use crate::cases::{Case, Kind, Side};
 use crate::footprint::NO_UPSTREAM;
-use crate::kernel::Processors;
 use crate::listeners::Setup;
 use crate::load::Request;
 use crate::measure::{Subject, compare};

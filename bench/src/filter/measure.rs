@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context as _;
+use bench::kernel::processor_time;
+use bench::rounds::{number, quartiles};
 use serde::Serialize;
 
 use crate::cases::requests_a_round;
-use crate::kernel::processor_time;
 use crate::load::{Load, Request};
 
 /// A comparison's outcome. Times are processor time of the whole Envoy process a request, in microseconds.
@@ -65,17 +65,4 @@ pub(crate) fn compare(ours: &mut Subject, peer: &mut Subject, envoy: u32, rounds
     let [_, peer_us, _] = quartiles(theirs)?;
     let requests = requests_a_round(ours.requests.len()).saturating_mul(rounds);
     Ok(Outcome { ratio, lower, upper, ours_us, peer_us, rounds, requests })
-}
-
-fn quartiles(mut values: Vec<f64>) -> anyhow::Result<[f64; 3]> {
-    values.sort_by(f64::total_cmp);
-    let last = values.len().saturating_sub(1);
-    let at = |quarters: usize| values.get(last.saturating_mul(quarters) / 4).copied().context("no rounds");
-    Ok([at(1)?, at(2)?, at(3)?])
-}
-
-/// Exact up to 2^53, which is 104 days in nanoseconds.
-#[expect(clippy::cast_precision_loss, clippy::as_conversions, reason = "exact for all that is measured here")]
-pub(crate) fn number(value: u64) -> f64 {
-    value as f64
 }

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
+use bench::rounds::number;
 use serde::Serialize;
 
 use crate::footprint::Footprint;
-use crate::measure::{Outcome, number};
+use crate::measure::Outcome;
 
 /// The size that the module is to stay below.
 const MODULE_GOAL: u64 = 700_000;

@@ -54,12 +54,15 @@ const ENTRIES: &str = "
 
 const SEALS: &str = "
     insert into audit_log_seals (position, entry_id, occurred_at, seal)
-    select row_number() over (order by transaction_id, id), id, occurred_at, sha256(id::text::bytea)
-    from audit_log where transaction_id <= $entries - $unsealed";
+    select begun.positions + row_number() over (order by transaction_id, id), id, occurred_at, sha256(id::text::bytea)
+    from audit_log, (select coalesce(max(position), 0) as positions from audit_log_seals) as begun
+    where transaction_id <= $entries - $unsealed
+        and not exists (select from audit_log_seals t where t.entry_id = audit_log.id)";
 
 const CHECKPOINTS: &str = "
     insert into audit_log_checkpoints (position, seal, made_at)
-    select position, seal, occurred_at from audit_log_seals where position % 10 = 0";
+    select position, seal, occurred_at from audit_log_seals where position % 10 = 0
+    on conflict do nothing";
 
 const PROGRESS: &str = "
     update audit_log_progress set sealed_below = $entries - $unsealed + 1,
@@ -82,7 +85,8 @@ const STRANGERS: &str = "
     from generate_series(1, $others) n";
 
 impl History {
-    /// Writes it all into empty tables, as somebody who may do anything with them, and has the database take stock.
+    /// Writes it all into tables that hold no runners yet, and that no service is writing to, as somebody who may do
+    /// anything with them, and has the database take stock.
     pub async fn write(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         for statement in [RUNNERS, ENTRIES, SEALS, CHECKPOINTS, PROGRESS, KEYS, DELIVERIES, STRANGERS] {
             sqlx::raw_sql(AssertSqlSafe(self.filled(statement))).execute(&mut *connection).await?;
