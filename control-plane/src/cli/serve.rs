@@ -16,7 +16,7 @@ use crate::operations::App;
 use crate::policy::PolicyFile;
 use crate::store::schema::SchemaError;
 use crate::store::{self, roles, schema};
-use crate::{config, jobs, metrics, reload};
+use crate::{config, jobs, metrics, reload, trace};
 
 pub(super) async fn serve() -> anyhow::Result<()> {
     let config = config::serve(&environment)?;
@@ -24,6 +24,9 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     schema::check(&pool).await.map_err(start_error)?;
     warn_of_risks(&config);
     warn_of_rights(&pool).await?;
+    if let Some(traces) = config.traces {
+        trace::start(traces).context("check the variables that begin with OTEL_")?;
+    }
     let clock = Clock::system();
     let policy = match config.policy_file {
         Some(path) => PolicyFile::open(path, clock.now())?,
@@ -75,6 +78,7 @@ pub(super) async fn serve() -> anyhow::Result<()> {
         () = stop_signals.wait() => bail!("told to stop a second time; what was under way is cut off"),
     }
     app.pool.close().await;
+    trace::end().await;
     tracing::info!("stopped");
     Ok(())
 }

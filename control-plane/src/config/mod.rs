@@ -10,6 +10,7 @@ mod github;
 mod log;
 mod reader;
 mod settings;
+mod traces;
 mod ui;
 
 pub use audit::AuditConfig;
@@ -20,6 +21,7 @@ pub(crate) use reader::value;
 pub use reader::{ConfigError, Environment, Problem};
 pub(crate) use settings::default_of;
 pub use settings::{Preset, SECTIONS, Section, Setting};
+pub use traces::TracesConfig;
 pub use ui::{IssuerUrl, UiConfig};
 
 use std::net::{IpAddr, SocketAddr};
@@ -67,6 +69,8 @@ pub struct ServeConfig {
     pub port: u16,
     /// `METRICS_ADDR`: where Prometheus asks; off unless set.
     pub metrics_addr: Option<SocketAddr>,
+    /// Where spans go; nowhere unless `OTEL_EXPORTER_OTLP_ENDPOINT` is set.
+    pub traces: Option<TracesConfig>,
     /// What the jobs do on their own.
     pub jobs: JobsConfig,
     /// How the audit log is sealed and sent on.
@@ -129,6 +133,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let host = reader.or_default("SERVICE_HOST", "an IP address such as 127.0.0.1 or 0.0.0.0");
     let port = reader.or_default("SERVICE_PORT", "a port number from 0 to 65535");
     let metrics_addr = reader.or_unset("METRICS_ADDR", "an IP address and a port, such as 127.0.0.1:9464");
+    let traces = traces::read(&mut reader);
     let jobs = read_jobs(&mut reader);
     let audit = audit::read(&mut reader);
     let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "a number of requests; 0 for no limit");
@@ -145,6 +150,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
             host: host?,
             port: port?,
             metrics_addr,
+            traces,
             jobs: jobs?,
             audit: audit?,
             webhook_secrets,
@@ -266,6 +272,7 @@ mod tests {
             "GITHUB_WEBHOOK_SECRET",
             "GITHUB_WEBHOOK_SECRET_PREVIOUS",
             "IDENTITY_AUDIENCE",
+            "OTEL_SERVICE_NAME",
             "UI_CLIENT_ID",
             "UI_RESOURCE",
             "UI_SCOPE",

@@ -220,6 +220,18 @@ const SERVICE: &[Setting] = &[
         "How logs look, on standard error: `json`, `pretty` lines for people, or `auto`, which is lines at a terminal and \
          JSON elsewhere. [telemetry.md](telemetry.md#logs) says what is in them.",
     ),
+    optional(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "Where traces go: a collector's address for OTLP by HTTP, such as `http://localhost:4318`; `/v1/traces` is added. \
+         Unset, no trace is recorded. [telemetry.md](telemetry.md#traces) says what is in them.",
+    ),
+    optional(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "Headers for the collector, such as a credential: `NAME=VALUE,NAME=VALUE`, with `%` before the hex of what is \
+         special.",
+    )
+    .secret("OTEL_EXPORTER_OTLP_HEADERS_FILE"),
+    preset("OTEL_SERVICE_NAME", "runner-tokens", "The name under which the collector shows this service."),
 ];
 
 const PAGE: &[Setting] = &[

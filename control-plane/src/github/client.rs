@@ -23,8 +23,8 @@ use super::token::{Token, Tokens};
 use super::{GithubError, Kind};
 use crate::clock::Clock;
 use crate::config::GithubConfig;
-use crate::metrics::{Calls, Operation};
-use crate::trace::{self, TRACEPARENT};
+use crate::metrics::{Calls, Operation, UnderWay};
+use crate::trace::TRACEPARENT;
 
 /// Between attempts at what is safe to repeat.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
@@ -186,7 +186,8 @@ impl Client {
     }
 
     async fn send(&self, call: &Call, token: &Token) -> Result<Answer, GithubError> {
-        let mut request = traced(Request::builder().method(call.method.clone()).uri(&call.path));
+        let mut under_way = self.calls.begin(call.operation);
+        let mut request = traced(Request::builder().method(call.method.clone()).uri(&call.path), &under_way);
         // One that is no header value was refused when it was read, or is none of GitHub's.
         if let Ok(mut value) = HeaderValue::from_str(&format!("Bearer {}", token.secret.expose_secret())) {
             value.set_sensitive(true);
@@ -196,7 +197,6 @@ impl Client {
             request = request.header(IF_NONE_MATCH, known.clone());
         }
         let request = self.app.build_request(request, call.body.as_ref()).map_err(GithubError::of_transport)?;
-        let mut under_way = self.calls.begin(call.operation);
         let response = self.app.send(request).await.map_err(GithubError::of_transport)?;
         under_way.answered(response.status());
         let now = self.clock.now();
@@ -224,9 +224,9 @@ impl Client {
     }
 }
 
-/// A request that takes the trace at hand on to GitHub, as a span of its own.
-pub(super) fn traced(request: Builder) -> Builder {
-    match trace::within().and_then(|span| span.header()) {
+/// A request that tells GitHub of the trace which the call belongs to.
+pub(super) fn traced(request: Builder, call: &UnderWay<'_>) -> Builder {
+    match call.traceparent() {
         Some(header) => request.header(TRACEPARENT, header),
         None => request,
     }

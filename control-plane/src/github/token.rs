@@ -86,8 +86,9 @@ impl Tokens {
 
 /// octocrab signs what it executes with the App's key.
 async fn mint(app: &Octocrab, path: &str, clock: &Clock, calls: &Calls) -> Result<AccessToken, GithubError> {
-    let request = app.build_request(traced(Request::post(path)), None::<&()>).map_err(GithubError::of_transport)?;
     let mut under_way = calls.begin(Operation::AccessToken);
+    let request = traced(Request::post(path), &under_way);
+    let request = app.build_request(request, None::<&()>).map_err(GithubError::of_transport)?;
     let response = app.execute(request).await.map_err(GithubError::of_transport)?;
     under_way.answered(response.status());
     Answer::of(response, clock.now()).await?.parse()

@@ -18,7 +18,7 @@ use super::Web;
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::metrics::Http;
-use crate::trace::Span;
+use crate::trace::{Span, Work};
 
 /// Ties the edge's log, ours, the audit log and the answer together.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,6 +41,7 @@ pub(super) async fn frame(State(web): State<Arc<Web>>, mut request: Request, nex
         "request", request_id = id, trace_id = span.trace_id(), span_id = span.span_id(), method = %request.method(),
         path = request.uri().path(),
     );
+    let mut work = Work::request(span, &method, route.as_ref().map(MatchedPath::as_str), &id);
     let response = async {
         let response = next.run(request).await;
         tracing::info!(status = response.status().as_u16(), "answered");
@@ -48,6 +49,7 @@ pub(super) async fn frame(State(web): State<Arc<Web>>, mut request: Request, nex
     };
     let metrics = &web.app.metrics.http;
     let response = finish(span.scope(response).instrument(logged).await, &id, metrics);
+    work.answered(response.status());
     metrics.answered(route.as_ref().map(MatchedPath::as_str), &method, response.status(), started.elapsed());
     response
 }

@@ -28,7 +28,7 @@ use crate::causes::causes;
 use crate::config::{AuditConfig, JobsConfig};
 use crate::operations::{App, OperationError};
 use crate::store::{deliveries, idempotency, job_runs};
-use crate::trace::Span;
+use crate::trace::{self, Span};
 
 /// How often a replica looks whether a job is due: so quickly it takes over from one that died.
 const LOOK: Duration = Duration::from_millis(500);
@@ -156,7 +156,12 @@ async fn in_turn(app: &App, work: Work<'_>, turn: &Turn) -> Result<(), Operation
         return Ok(());
     }
     let (started, begun) = (app.clock.now(), Instant::now());
+    let mut traced = trace::current().map(|span| trace::Work::job(span, work.job().name()));
     let outcome = work.once(app, turn).await;
+    if let Some(traced) = traced.as_mut().filter(|_| outcome.is_err()) {
+        traced.failed();
+    }
+    drop(traced);
     app.metrics.jobs.ended(work.job(), started, begun.elapsed(), outcome.is_ok());
     // A failed run counts too, or GitHub would be asked all the time while it is down.
     job_runs::set_done(&mut *app.connection().await?, work.job().name(), started).await?;

@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use prometheus::Registry;
 
 use super::catalogue::{GITHUB_REQUESTS, GITHUB_SECONDS};
 use super::{Counter, Durations};
+use crate::trace::{self, Work};
 
 /// What GitHub is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +56,9 @@ impl Calls {
 
     /// A call begins. It is counted when this is dropped, so also if nobody waits for the answer any more.
     pub(crate) fn begin(&self, operation: Operation) -> UnderWay<'_> {
-        UnderWay { calls: self, operation: operation.as_str(), started: Instant::now(), status: "none" }
+        let (operation, started) = (operation.as_str(), Instant::now());
+        let work = trace::within().map(|span| Work::call(span, operation));
+        UnderWay { calls: self, operation, started, status: "none", work }
     }
 }
 
@@ -65,16 +68,29 @@ pub(crate) struct UnderWay<'a> {
     operation: &'static str,
     started: Instant,
     status: &'static str,
+    /// Its span, if it belongs to a trace.
+    work: Option<Work>,
 }
 
 impl UnderWay<'_> {
     pub(crate) fn answered(&mut self, status: StatusCode) {
         self.status = shown(status);
+        if let Some(work) = &mut self.work {
+            work.answered(status);
+        }
+    }
+
+    /// What tells the other side of the trace that it belongs to.
+    pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
+        self.work.as_ref()?.header()
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
+        if let Some(work) = self.work.as_mut().filter(|_| self.status == "none") {
+            work.failed();
+        }
         self.calls.total.add(&[self.operation, self.status]);
         self.calls.seconds.observe(&[self.operation], self.started.elapsed());
     }

@@ -41,7 +41,7 @@ impl Http {
 }
 
 /// Callers may invent methods.
-fn known(method: &Method) -> &'static str {
+pub(crate) fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",

@@ -12,8 +12,8 @@ mod server;
 pub use catalogue::{Kind, METRICS, Metric};
 pub use server::serve;
 
-pub(crate) use calls::{Calls, Operation};
-pub(crate) use http::Http;
+pub(crate) use calls::{Calls, Operation, UnderWay};
+pub(crate) use http::{Http, known};
 pub(crate) use job::Jobs;
 
 use std::time::Duration;

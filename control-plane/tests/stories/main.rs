@@ -12,6 +12,7 @@ mod audit_tampering;
 mod audit_verifier;
 mod budget;
 mod calls;
+mod collector;
 mod commands;
 mod configured;
 mod confirmations;

@@ -3,6 +3,12 @@
 //!
 //! The span at hand goes with the task, not with the log: a log that is turned off must not break a trace.
 
+mod export;
+mod work;
+
+pub(crate) use export::{end, start};
+pub(crate) use work::Work;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use tracing::Instrument as _;
 
@@ -25,13 +31,16 @@ pub(crate) struct Span {
     trace: u128,
     id: u64,
     parent: Option<u64>,
+    /// The parent is that of another service.
+    is_remote: bool,
     sampled: bool,
 }
 
 impl Span {
-    /// The first of a new trace.
+    /// The first of a new trace, which is recorded if there is a collector.
     pub(crate) fn first() -> Self {
-        Self { trace: Clock::system().new_id().as_u128(), id: new_id(), parent: None, sampled: false }
+        let (trace, id) = (Clock::system().new_id().as_u128(), new_id());
+        Self { trace, id, parent: None, is_remote: false, sampled: export::is_on() }
     }
 
     /// That of a request: in the trace of whoever called if its header is in order, else in a new one.
@@ -41,11 +50,11 @@ impl Span {
             (Some(value), None) => value.to_str().ok().and_then(parse),
             _ => None,
         };
-        given.map_or_else(Self::first, |parent| parent.child())
+        given.map_or_else(Self::first, |parent| Self { is_remote: true, ..parent.child() })
     }
 
     fn child(&self) -> Self {
-        Self { id: new_id(), parent: Some(self.id), ..*self }
+        Self { id: new_id(), parent: Some(self.id), is_remote: false, ..*self }
     }
 
     /// What tells the next service of it.
@@ -70,6 +79,11 @@ impl Span {
     }
 }
 
+/// The span at hand, if there is one.
+pub(crate) fn current() -> Option<Span> {
+    CURRENT.try_with(|span| *span).ok()
+}
+
 /// A span for something that is done within the one at hand, if there is one.
 pub(crate) fn within() -> Option<Span> {
     CURRENT.try_with(Span::child).ok()
@@ -77,7 +91,7 @@ pub(crate) fn within() -> Option<Span> {
 
 /// Has work that goes on in a task of its own keep the trace at hand, and its place in the log.
 pub(crate) fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
-    let (current, work) = (CURRENT.try_with(|span| *span).ok(), work.in_current_span());
+    let (current, work) = (current(), work.in_current_span());
     async move {
         match current {
             Some(span) => span.scope(work).await,
@@ -105,7 +119,7 @@ fn parse(header: &str) -> Option<Span> {
     };
     let (trace, id) = (u128::from_str_radix(trace, 16).ok()?, u64::from_str_radix(id, 16).ok()?);
     let sampled = u8::from_str_radix(flags, 16).ok()? & SAMPLED == SAMPLED;
-    (fits && trace != 0 && id != 0).then_some(Span { trace, id, parent: None, sampled })
+    (fits && trace != 0 && id != 0).then_some(Span { trace, id, parent: None, is_remote: true, sampled })
 }
 
 fn is_lower_hex(text: &str) -> bool {
@@ -126,7 +140,7 @@ mod tests {
     fn a_request_goes_on_with_the_trace_that_it_came_with() {
         let span = of(&[GIVEN]);
         assert_eq!(span.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert_eq!((span.parent, span.sampled), (Some(0x00f0_67aa_0ba9_02b7), true));
+        assert_eq!((span.parent, span.is_remote, span.sampled), (Some(0x00f0_67aa_0ba9_02b7), true, true));
         assert_eq!(span.header().unwrap(), format!("00-{}-{}-01", span.trace_id(), span.span_id()).as_str());
         assert!(!of(&["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-fe"]).sampled);
         for later in [
@@ -175,7 +189,9 @@ mod tests {
             })
             .await;
         for child in [here.unwrap(), spawned.unwrap()] {
-            assert!(child.trace == span.trace && child.parent == Some(span.id) && child.id != span.id);
+            assert!(
+                child.trace == span.trace && child.parent == Some(span.id) && !child.is_remote && child.id != span.id
+            );
         }
         assert_eq!((outside, within()), (None, None));
     }
