@@ -63,7 +63,10 @@ fn header(part: &str) -> Option<(String, String)> {
 mod tests {
     use super::*;
 
-    fn read(endpoint: &str, headers: &str) -> Result<Option<(String, Vec<(String, String)>)>, Vec<&'static str>> {
+    /// The place for traces and the headers, or the variables that are wrong.
+    type Read = Result<Option<(String, Vec<(String, String)>)>, Vec<&'static str>>;
+
+    fn read(endpoint: &str, headers: &str) -> Read {
         let environment = |name: &str| match name {
             "OTEL_EXPORTER_OTLP_ENDPOINT" => Some(endpoint.to_owned()),
             "OTEL_EXPORTER_OTLP_HEADERS" => Some(headers.to_owned()),

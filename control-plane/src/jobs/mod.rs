@@ -130,7 +130,8 @@ async fn traced_round(app: &App, work: Work<'_>) {
     let (job, span) = (work.job().name(), Span::first());
     let logged = tracing::error_span!("job", name = job, trace_id = span.trace_id(), span_id = span.span_id());
     let round = async {
-        if let Err(error) = round(app, work).await {
+        // In a box, or the loops around it grow large.
+        if let Err(error) = Box::pin(round(app, work)).await {
             tracing::warn!(job, error = %causes(&error), "a job failed; its next turn tries again");
         }
     };

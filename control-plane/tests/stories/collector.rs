@@ -1,13 +1,7 @@
 //! Traces that go to a collector.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use anyhow::Context as _;
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::routing::post;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
@@ -15,8 +9,8 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message as _;
 use serde_json::json;
 use sqlx::PgPool;
+use testkit::collector::Collector;
 use testkit::github::Endpoint;
-use tokio::net::TcpListener;
 
 use crate::MIGRATIONS;
 use crate::commands::Cli;
@@ -28,52 +22,25 @@ const UNRECORDED: &str = "5bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 const CREDENTIAL: &str = "hunter2hunter2";
 
-/// A collector, with what it got.
-struct Collector {
-    url: String,
-    status: StatusCode,
-    got: Mutex<Vec<(HeaderMap, Bytes)>>,
-}
-
-impl Collector {
-    async fn start(status: StatusCode) -> anyhow::Result<Arc<Self>> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let collector = Arc::new(Self { url, status, got: Mutex::default() });
-        let router = Router::new().route("/v1/traces", post(take)).with_state(Arc::clone(&collector));
-        tokio::spawn(axum::serve(listener, router).into_future());
-        Ok(collector)
-    }
-
-    fn got(&self) -> Vec<(HeaderMap, Bytes)> {
-        self.got.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// All spans of a trace so far, and the name of the service that they are of.
-    fn spans(&self, trace: &str) -> Vec<(String, Span)> {
-        let batches = self.got().into_iter().filter_map(|(_, body)| ExportTraceServiceRequest::decode(body).ok());
-        let resources = batches.flat_map(|batch| batch.resource_spans).map(|of| {
-            let names = of.resource.into_iter().flat_map(|resource| resource.attributes);
-            let name = names.filter(|each| each.key == "service.name").find_map(|each| match each.value?.value? {
-                Value::StringValue(name) => Some(name),
-                _ => None,
-            });
-            (name.unwrap_or_default(), of.scope_spans)
+/// All spans of a trace so far, and the name of the service that they are of.
+fn spans(collector: &Collector, trace: &str) -> Vec<(String, Span)> {
+    let batches = collector.got().into_iter().filter_map(|(_, body)| ExportTraceServiceRequest::decode(body).ok());
+    let resources = batches.flat_map(|batch| batch.resource_spans).map(|of| {
+        let names = of.resource.into_iter().flat_map(|resource| resource.attributes);
+        let name = names.filter(|each| each.key == "service.name").find_map(|each| match each.value?.value? {
+            Value::StringValue(name) => Some(name),
+            _ => None,
         });
-        let spans = resources.flat_map(|(name, scopes)| {
-            scopes.into_iter().flat_map(|scope| scope.spans).map(move |span| (name.clone(), span))
-        });
-        spans.filter(|(_, span)| hex::encode(&span.trace_id) == trace).collect()
-    }
-}
-
-async fn take(State(collector): State<Arc<Collector>>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    collector.got.lock().unwrap_or_else(PoisonError::into_inner).push((headers, body));
-    collector.status
+        (name.unwrap_or_default(), of.scope_spans)
+    });
+    let spans = resources.flat_map(|(name, scopes)| {
+        scopes.into_iter().flat_map(|scope| scope.spans).map(move |span| (name.clone(), span))
+    });
+    spans.filter(|(_, span)| hex::encode(&span.trace_id) == trace).collect()
 }
 
 fn sends_to(collector: &Collector) -> impl FnOnce(&mut Cli) -> anyhow::Result<()> {
-    let url = collector.url.clone();
+    let url = collector.url();
     move |cli| {
         let file = cli.directory.join("headers");
         std::fs::write(&file, format!("Authorization=Bearer%20{CREDENTIAL}\n"))?;
@@ -101,14 +68,14 @@ async fn a_collector_gets_the_clients_trace_down_to_github_and_no_secret(pool: P
     let service = Service::start(&world, &pool, "collected", sends_to(&collector)).await?;
     provision(&world, &service, "unrecorded-runner", UNRECORDED, "00").await?;
     provision(&world, &service, "recorded-runner", TRACE, "01").await?;
-    service.until(|_| collector.spans(TRACE).iter().any(|(_, span)| span.kind() == SpanKind::Server)).await?;
+    service.until(|_| spans(&collector, TRACE).iter().any(|(_, span)| span.kind() == SpanKind::Server)).await?;
 
-    let spans = collector.spans(TRACE);
-    let of_kind = |kind| spans.iter().filter(move |(_, span)| span.kind() == kind).map(|(_, span)| span);
+    let recorded = spans(&collector, TRACE);
+    let of_kind = |kind| recorded.iter().filter(move |(_, span)| span.kind() == kind).map(|(_, span)| span);
     let request = of_kind(SpanKind::Server).next().context("no request")?;
     assert_eq!(request.name, "POST /api/v1/runners/provision");
     assert_eq!(hex::encode(&request.parent_span_id), PARENT);
-    assert!(spans.iter().all(|(service, _)| service == "tokens-of-the-story"), "{spans:?}");
+    assert!(recorded.iter().all(|(service, _)| service == "tokens-of-the-story"), "{recorded:?}");
     let calls: Vec<&Span> = of_kind(SpanKind::Client).collect();
     let [call] = calls[..] else { anyhow::bail!("the token was there already: {calls:?}") };
     assert_eq!((call.name.as_str(), &call.parent_span_id), ("github jit_config", &request.span_id));
@@ -118,7 +85,7 @@ async fn a_collector_gets_the_clients_trace_down_to_github_and_no_secret(pool: P
     assert_eq!(asked.traceparent.as_deref(), Some(expected.as_str()));
     assert!(call.start_time_unix_nano >= request.start_time_unix_nano);
     assert!(call.end_time_unix_nano <= request.end_time_unix_nano && call.end_time_unix_nano > 0);
-    assert!(collector.spans(UNRECORDED).is_empty(), "the client says that it is not recorded");
+    assert!(spans(&collector, UNRECORDED).is_empty(), "the client says that it is not recorded");
 
     let secrets = [world.github.issued_secrets(), vec![CREDENTIAL.to_owned(), world.assertion("alice")?]].concat();
     let texts = ["recorded-runner", "alice", "acme-partners"].map(str::to_owned);

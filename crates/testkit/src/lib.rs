@@ -5,6 +5,7 @@
 
 pub mod choices;
 pub mod clock;
+pub mod collector;
 pub mod github;
 pub mod history;
 pub mod issuer;

@@ -46,6 +46,7 @@ pub(crate) async fn sweep(world: &mut World, outside: &Outside, pool: &PgPool) -
     places.extend(metrics(&mut world.system).await?);
     places.extend(dump(pool).await?);
     places.extend(exports(&world.system).await?);
+    places.push(("traces".to_owned(), traces(world)));
     places.push(("bodies of errors".to_owned(), outside.book.bodies().join("\n")));
     let mut sweep = Sweep { secrets: secrets.counted(), ..Sweep::default() };
     for (place, text) in places {
@@ -170,6 +171,12 @@ async fn dump(pool: &PgPool) -> anyhow::Result<Places> {
         }
     }
     Ok(places)
+}
+
+/// What is text in them stays so.
+fn traces(world: &World) -> String {
+    let bodies = world.collector.got().into_iter().map(|(_, body)| String::from_utf8_lossy(&body).into_owned());
+    bodies.collect::<Vec<_>>().join("\n")
 }
 
 async fn exports(system: &System) -> anyhow::Result<Places> {

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::StatusCode;
 use identity::KeyPair;
+use testkit::collector::Collector;
 use testkit::github::{FakeGithub, GithubConfig, Limits, ORGANIZATION, Webhook};
 use testkit::issuer::{Algorithm, DevIssuer, IssuerConfig, Mint};
 use testkit::system::{AUDIENCE, System, SystemOptions};
@@ -53,6 +55,7 @@ pub(crate) struct World {
     /// The public key of the audit log's checkpoints.
     pub(crate) audit_key: PathBuf,
     pub(crate) audit_private_pem: String,
+    pub(crate) collector: Collector,
     _policy: Policy,
 }
 
@@ -71,13 +74,13 @@ impl World {
     pub(crate) async fn start(filter: PathBuf) -> anyhow::Result<Self> {
         let policy = Policy(std::env::temp_dir().join(format!("chaos-policy-{}.yaml", std::process::id())));
         fs::write(&policy.0, rules())?;
-        let audit = KeyPair::generate()?;
+        let (audit, collector) = (KeyPair::generate()?, Collector::start(StatusCode::OK).await?);
         let mut system = System::start(SystemOptions {
             issuer: IssuerConfig { public_url: Some(ISSUER.to_owned()), ..IssuerConfig::default() },
             github: GithubConfig { limits: Limits::NONE, ..SystemOptions::default().github },
             replicas: REPLICAS,
             own_postgres: true,
-            control_plane: variables(&policy, &audit)?,
+            control_plane: variables(&policy, &audit, &collector)?,
             envoy_concurrency: WORKERS,
             wires: true,
             filter: Some(filter),
@@ -91,7 +94,7 @@ impl World {
         let audit_key = system.scope().directory().join("audit-public.pem");
         fs::write(&audit_key, &audit.public_pem)?;
         anyhow::ensure!(system.control_planes().len() == REPLICAS, "not every control plane is there");
-        Ok(Self { system, audit_key, audit_private_pem: audit.private_pem, _policy: policy })
+        Ok(Self { system, audit_key, audit_private_pem: audit.private_pem, collector, _policy: policy })
     }
 
     /// What clients need.
@@ -125,7 +128,7 @@ impl World {
     }
 }
 
-fn variables(policy: &Policy, audit: &KeyPair) -> anyhow::Result<Vec<(String, String)>> {
+fn variables(policy: &Policy, audit: &KeyPair, collector: &Collector) -> anyhow::Result<Vec<(String, String)>> {
     let variables = [
         ("POLICY_FILE", policy.0.to_str().context("the policy's path is no text")?),
         ("RECONCILE_INTERVAL_SECONDS", "1"),
@@ -137,6 +140,7 @@ fn variables(policy: &Policy, audit: &KeyPair) -> anyhow::Result<Vec<(String, St
         ("AUDIT_SEAL_SECONDS", "1"),
         ("AUDIT_CHECKPOINT_SECONDS", "2"),
         ("METRICS_ADDR", "127.0.0.1:0"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.url()),
     ];
     Ok(variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
 }
