@@ -8,9 +8,11 @@ import { audit } from './admin/audit.js';
 import { policy } from './admin/policy.js';
 import { principals } from './admin/principals.js';
 import { allRunners, unmanagedRunners } from './admin/runners.js';
+import { status } from './admin/status.js';
 
 const VIEWS = [
   { hash: '#/runners', title: 'My runners', show: myRunners },
+  { hash: '#/status', title: 'Status', show: status, admin: true },
   { hash: '#/all', title: 'All runners', show: allRunners, admin: true },
   { hash: '#/unmanaged', title: 'Unmanaged', show: unmanagedRunners, admin: true },
   { hash: '#/principals', title: 'Principals', show: principals, admin: true },
@@ -39,24 +41,25 @@ function welcome(text, box) {
 
 const notSignedIn = (error) => problemBox({ title: 'Signing in did not work', message: refusal(error) });
 
-function showNav(views) {
+function showNav(views, shown) {
   part('nav').replaceChildren(...(views.length > 1 ? views : []).map((view) => el('a', {
-    href: view.hash, 'aria-current': view.hash === location.hash && 'page',
+    href: view.hash, 'aria-current': view === shown && 'page',
   }, view.title)));
 }
 
-/** Shows the view that the address names. */
+/** Shows the view that the address names; what it begins with may follow, as a query. */
 function showView() {
   if (!signedIn() || (location.hash && !location.hash.startsWith('#/'))) return;
   const views = VIEWS.filter((view) => !view.admin || me.admin);
-  const view = views.find(({ hash }) => hash === location.hash) ?? views[0];
-  if (location.hash !== view.hash) history.replaceState(null, '', view.hash);
+  const [name, query] = location.hash.split('?');
+  const view = views.find(({ hash }) => hash === name) ?? views[0];
+  if (name !== view.hash) history.replaceState(null, '', view.hash);
   leave();
-  showNav(views);
+  showNav(views, view);
   document.title = `${view.title} · Runners`;
   const place = el('div', { class: 'view' });
   part('main').replaceChildren(place);
-  leave = view.show(place, me) ?? (() => {});
+  leave = view.show(place, me, new URLSearchParams(query)) ?? (() => {});
 }
 
 async function start() {

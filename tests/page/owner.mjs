@@ -1,7 +1,7 @@
 // What an owner does with the page.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { accessible, again, github, inBrowser, row, signIn } from './world.mjs';
+import { accessible, again, github, inBrowser, row, signIn, until } from './world.mjs';
 
 /** Registers a runner by the form; gives the command. */
 async function register(page, { name, labels = '', mode }) {
@@ -17,7 +17,7 @@ async function register(page, { name, labels = '', mode }) {
 }
 
 test('a runner is registered, comes on line, is drained and goes', () => inBrowser(async (page) => {
-  await signIn(page, 'olga');
+  await signIn(page, 'team-indigo');
   await accessible(page, 'an empty list');
   const issued = await register(page, { name: 'blue-1', labels: 'Linux, gpu' });
   await accessible(page, 'the command');
@@ -51,20 +51,12 @@ test('a runner is registered, comes on line, is drained and goes', () => inBrows
 
   await github(`runners/${machine.id}/job-finish`);
   await page.getByLabel('State').selectOption('deleted');
-  const refresh = async () => {
-    await page.getByRole('button', { name: 'Refresh' }).click();
-    await page.locator('section[aria-busy=false]').waitFor();
-    return await runner.count();
-  };
-  for (let tries = 0; !await refresh(); tries += 1) {
-    assert.ok(tries < 60, 'it never went');
-    await page.waitForTimeout(500);
-  }
+  await until(page, 'it never went', () => runner.count());
   await runner.getByText('Deleted', { exact: true }).waitFor();
 }, { permissions: ['clipboard-read', 'clipboard-write'] }));
 
 test('a refusal is shown with its reason', () => inBrowser(async (page) => {
-  await signIn(page, 'rosa');
+  await signIn(page, 'team-red');
   await page.getByRole('button', { name: 'Register a runner' }).click();
   const dialog = page.getByRole('dialog', { name: 'Register a runner' });
   await accessible(page, 'the form');
@@ -85,7 +77,7 @@ test('a refusal is shown with its reason', () => inBrowser(async (page) => {
 
 test('a session that has ended asks to sign in again, and a reload forgets the token', () => inBrowser(async (page) => {
   await page.clock.install();
-  await signIn(page, 'nina');
+  await signIn(page, 'team-violet');
   await page.getByText('No runners yet').waitFor();
   await accessible(page, 'the view');
   const kept = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]));
@@ -94,7 +86,7 @@ test('a session that has ended asks to sign in again, and a reload forgets the t
   await page.getByRole('heading', { name: 'Your session has ended' }).waitFor();
   assert.equal(await page.getByText('No runners yet').count(), 0);
   await accessible(page, 'the end of a session');
-  await again(page, 'nina');
+  await again(page, 'team-violet');
   await page.getByText('No runners yet').waitFor();
   await page.reload();
   await page.getByRole('button', { name: /^Sign in with/ }).waitFor();

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { api, github, inBrowser, row, signIn, tokenOf } from './world.mjs';
+import { api, inBrowser, launch, row, signIn, tokenOf, until } from './world.mjs';
 
 const { PICTURES_DIR } = process.env;
 const SIZES = [['wide', { width: 1280, height: 800 }], ['phone', { width: 390, height: 844 }]];
@@ -17,23 +17,18 @@ const RUNNERS = [
 ];
 
 async function scene(token) {
-  const call = async (method, path, body) => {
-    const answer = await api(token, method, path, body);
-    assert.ok(answer.ok, `${method} ${path}: ${answer.status}`);
-    return answer.json();
-  };
   for (const { then, drain, ...wish } of RUNNERS) {
-    const issued = await call('POST', '/runners/provision', wish);
-    if (!then) continue;
-    const { runner } = await github('machines', { command: issued.configuration_command });
-    for (const event of then) await github(`runners/${runner.id}/${event}`);
-    await call('POST', `/runners/${issued.runner_id}/refresh`);
-    if (drain) await call('DELETE', `/runners/${issued.runner_id}?drain=true`);
+    if (!then) {
+      assert.equal((await api(token, 'POST', '/runners/provision', wish)).status, 201);
+      continue;
+    }
+    const id = await launch(token, wish, then);
+    if (drain) assert.equal((await api(token, 'DELETE', `/runners/${id}?drain=true`)).status, 202);
   }
 }
 
-async function picture(page, name) {
-  const image = await page.screenshot(PICTURES_DIR ? { path: join(PICTURES_DIR, `${name}.png`) } : {});
+async function picture(page, name, options = {}) {
+  const image = await page.screenshot({ ...options, ...(PICTURES_DIR && { path: join(PICTURES_DIR, `${name}.png`) }) });
   assert.ok(image.length > 10_000, name);
 }
 
@@ -46,6 +41,19 @@ test('the page in both themes and two widths', async () => {
         await row(page, 'gpu-c20e').waitFor();
         await row(page, 'gpu-91c4').getByText('Draining').waitFor();
         await picture(page, `ui-${size}-${colorScheme}`);
+      }, { colorScheme, viewport, locale: 'en-GB', timezoneId: 'UTC' });
+    }
+  }
+});
+
+test('what administrators see, in both themes and two widths', async () => {
+  for (const colorScheme of ['light', 'dark']) {
+    for (const [size, viewport] of SIZES) {
+      await inBrowser(async (page) => {
+        await signIn(page, 'admin-one');
+        await page.getByRole('link', { name: 'Status' }).click();
+        await until(page, 'no checkpoint was made', () => page.getByRole('table', { name: 'The newest checkpoints' }).count());
+        await picture(page, `ui-status-${size}-${colorScheme}`, { fullPage: true });
       }, { colorScheme, viewport, locale: 'en-GB', timezoneId: 'UTC' });
     }
   }

@@ -73,6 +73,27 @@ export async function github(path, body) {
   return content;
 }
 
+/** Registers a runner and starts a machine with it, to which these things happen at GitHub; gives its id here. */
+export async function launch(token, wish, events) {
+  const issued = await (await api(token, 'POST', '/runners/provision', wish)).json();
+  const { runner } = await github('machines', { command: issued.configuration_command });
+  for (const event of events) await github(`runners/${runner.id}/${event}`);
+  const seen = await api(token, 'POST', `/runners/${issued.runner_id}/refresh`);
+  assert.ok(seen.ok, `${wish.runner_name}: ${seen.status}`);
+  return issued.runner_id;
+}
+
+/** Has the page ask again until it shows something; fails with these words if it never does. */
+export async function until(page, words, shown) {
+  for (let tries = 0; tries < 60; tries += 1) {
+    await page.getByRole('button', { name: 'Refresh' }).click();
+    await page.locator('section[aria-busy=false]').waitFor();
+    if (await shown()) return;
+    await page.waitForTimeout(500);
+  }
+  assert.fail(words);
+}
+
 /** The row of a runner. */
 export const row = (page, name) => page.getByRole('row').filter({ has: page.getByText(name, { exact: true }) });
 

@@ -39,12 +39,21 @@ impl Pages {
         std::fs::write(&file, policy(&provider.issuer().issuer))?;
         let mut variables = provider.for_the_page().to_vec();
         let policy_file = file.to_str().context("no text")?;
-        let more = [("POLICY_FILE", policy_file), ("RECONCILE_INTERVAL_SECONDS", "1"), ("AUDIT_SEAL_SECONDS", "1")];
+        let more = [
+            ("POLICY_FILE", policy_file),
+            ("RECONCILE_INTERVAL_SECONDS", "1"),
+            ("AUDIT_SEAL_SECONDS", "1"),
+            ("AUDIT_CHECKPOINT_SECONDS", "1"),
+            ("DRAIN_STUCK_SECONDS", "1"),
+        ];
         variables.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let options = SystemOptions {
             believe: Some(provider.issuer().clone()),
             control_plane: variables,
-            github: GithubConfig { limits: Limits::NONE, ..SystemOptions::default().github },
+            github: GithubConfig {
+                limits: Limits { per_hour: Limits::DOCUMENTED.per_hour, ..Limits::NONE },
+                ..SystemOptions::default().github
+            },
             ..SystemOptions::default()
         };
         Ok(Self { system: System::start(options).await?, provider, _scope: scope })

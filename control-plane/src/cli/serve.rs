@@ -55,7 +55,7 @@ pub(super) async fn serve() -> anyhow::Result<()> {
     }
     let graceful = end.clone();
     let (webhooks, bounds) = (Webhooks::new(config.webhook_secrets), Bounds::new(config.rate_limit));
-    let web = Web::new(app.clone(), config.verifier, webhooks, config.ui, bounds);
+    let web = Web::new(app.clone(), config.verifier, webhooks, config.ui, bounds, config.drain_stuck);
     let server = axum::serve(listener, router(web)).with_graceful_shutdown(async move { graceful.cancelled().await });
     let server = tokio::spawn(server.into_future());
 

@@ -165,7 +165,7 @@ impl Check {
         let unsigned = self.keys.as_ref().and_then(|keys| {
             dropped.iter().find_map(|each| each.check(keys).err().map(|why| (each.partition_name.clone(), why)))
         });
-        let head = audit_seals::head(&mut connection).await?.map_or(0, |(position, _)| position);
+        let head = audit_seals::head(&mut connection).await?.map_or(0, |head| head.position);
         drop(connection);
         self.progress = Progress::new("following entries", u64::try_from(head.saturating_sub(entries)).ok());
         let mut chain = Chain::new(0, Gaps::Dropped(dropped));

@@ -73,6 +73,8 @@ pub struct ServeConfig {
     pub traces: Option<TracesConfig>,
     /// What the jobs do on their own.
     pub jobs: JobsConfig,
+    /// `DRAIN_STUCK_SECONDS`, six hours unless set: a runner that has been draining for longer is shown as stuck.
+    pub drain_stuck: Duration,
     /// How the audit log is sealed and sent on.
     pub audit: AuditConfig,
     /// `GITHUB_WEBHOOK_SECRET` and `GITHUB_WEBHOOK_SECRET_PREVIOUS`; with none, webhooks are off.
@@ -135,6 +137,8 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let metrics_addr = reader.or_unset("METRICS_ADDR", "an IP address and a port, such as 127.0.0.1:9464");
     let traces = traces::read(&mut reader);
     let jobs = read_jobs(&mut reader);
+    let stuck = reader.or_default("DRAIN_STUCK_SECONDS", "a number of seconds from 1 to 31536000");
+    let stuck = reader.within("DRAIN_STUCK_SECONDS", stuck, 1..=31_536_000);
     let audit = audit::read(&mut reader);
     let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "a number of requests; 0 for no limit");
     let webhook_secrets = read_webhook_secrets(&mut reader);
@@ -152,6 +156,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
             metrics_addr,
             traces,
             jobs: jobs?,
+            drain_stuck: Duration::from_secs(stuck?),
             audit: audit?,
             webhook_secrets,
             policy_file,

@@ -201,6 +201,12 @@ const SERVICE: &[Setting] = &[
         "24",
         "Runners off line for longer than this are deleted; 0 leaves them alone.",
     ),
+    preset(
+        "DRAIN_STUCK_SECONDS",
+        "21600",
+        "A runner that has been draining for longer than this is shown to administrators as stuck, 1 to 31536000. The alert \
+         `RunnerTokensDrainStuck` has six hours, too.",
+    ),
     optional(
         "METRICS_ADDR",
         "Where Prometheus asks for `/metrics`, such as `127.0.0.1:9464`; port 0 takes any free one, and the log says which. \

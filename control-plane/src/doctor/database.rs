@@ -52,18 +52,22 @@ async fn rights_and_seals(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
 }
 
 async fn seals(conn: &mut PgConnection) -> sqlx::Result<Finding> {
-    let Backlog { length: unsealed, oldest_seconds: lag } = readings::unsealed(conn).await?;
-    let waits = audit_seals::waits_for(conn).await?.unwrap_or_default();
+    Ok(sealing(&readings::unsealed(conn).await?, audit_seals::waits_for(conn).await?))
+}
+
+/// How the sealing of the audit log does: what has no seal, and the age in seconds of the transaction that it waits for.
+pub fn sealing(backlog: &Backlog, waits: Option<f64>) -> Finding {
+    let (Backlog { length: unsealed, oldest_seconds: lag }, waits) = (*backlog, waits.unwrap_or_default());
     let what = match unsealed {
         0 => "every entry has its seal".to_owned(),
         _ => format!("{unsealed} entries have no seal yet, the oldest for {lag} s"),
     };
-    Ok(if waits > LONGEST_TRANSACTION && unsealed > 0 {
+    if waits > LONGEST_TRANSACTION && unsealed > 0 {
         let fix = "end the transaction that pg_stat_activity shows as the oldest: sealing waits for it";
         Finding::warning("audit-seals", format!("{what}; a transaction is open for {waits:.0} s"), fix)
     } else if lag > LONGEST_LAG {
         Finding::warning("audit-seals", what, "see that `runner-tokens serve` is running, and what its log says")
     } else {
         Finding::ok("audit-seals", what)
-    })
+    }
 }

@@ -30,7 +30,7 @@ pub async fn check_github(config: &GithubConfig, clock: &Clock) -> Vec<Finding> 
     if findings.iter().any(|finding| finding.check == "permissions" && finding.fix.is_none()) {
         findings.push(group(&github, config).await);
     }
-    findings.extend(github.budgets().iter().filter_map(budget));
+    findings.extend(github.budgets().iter().filter_map(|each| budget(each, clock.now())));
     findings
 }
 
@@ -115,8 +115,9 @@ async fn group(github: &Github, config: &GithubConfig) -> Finding {
     }
 }
 
-fn budget(state: &BudgetState) -> Option<Finding> {
-    let hour = state.hour?;
+/// What is left of the hour's calls, if that is known.
+pub fn budget(state: &BudgetState, now: DateTime<Utc>) -> Option<Finding> {
+    let hour = state.hour_at(now)?;
     let what =
         format!("{}: {} of {} calls are left until {}", state.account, hour.remaining, hour.limit, hour.resets_at);
     let is_low = hour.remaining.saturating_mul(10) < hour.limit;

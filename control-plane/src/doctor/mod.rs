@@ -5,14 +5,16 @@ mod database;
 mod edge;
 mod github;
 mod runner;
+mod upkeep;
 mod web;
 mod webhook;
 
 pub use callers::{Callers, assertion, check_callers, check_identity};
-pub use database::check_database;
+pub use database::{check_database, sealing};
 pub use edge::check_edge;
-pub use github::check_github;
+pub use github::{budget, check_github};
 pub use runner::check_runner;
+pub use upkeep::{drains, job};
 pub use webhook::check_hook;
 
 use serde::Serialize;
@@ -21,7 +23,7 @@ use crate::config::{ConfigError, ServeConfig};
 use crate::policy;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// As it should be.
@@ -47,7 +49,7 @@ impl Level {
 }
 
 /// What a check found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Finding {
     /// What was looked at; stable.
     pub check: &'static str,

@@ -37,6 +37,18 @@ pub struct BudgetState {
     pub paused_until: Option<DateTime<Utc>>,
 }
 
+impl BudgetState {
+    /// The calls of the hour that is now: what was left of one that is over says nothing.
+    pub fn hour_at(&self, now: DateTime<Utc>) -> Option<Hour> {
+        self.hour.filter(|hour| now < hour.resets_at)
+    }
+
+    /// Until when GitHub asks now not to be called at all.
+    pub fn pause_at(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.paused_until.filter(|until| now < *until)
+    }
+}
+
 /// The calls of an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Hour {

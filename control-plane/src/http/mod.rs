@@ -24,11 +24,13 @@ pub use problem::{ApiError, Problem};
 pub use webhooks::Webhooks;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use chrono::{DateTime, TimeDelta, Utc};
 use identity::Verifier;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -52,22 +54,32 @@ pub struct Web {
     webhooks: Webhooks,
     ui: Option<Ui>,
     limits: Limits,
+    /// A runner that has been draining for longer is stuck.
+    stuck_after: TimeDelta,
 }
 
 impl Web {
     /// Handlers that believe assertions which this verifier accepts, and deliveries that these webhooks accept, within
-    /// these bounds; with a page if people can sign in.
+    /// these bounds; with a page if people can sign in. A runner that has been draining for longer than `stuck_after` is
+    /// shown as stuck.
     pub fn new(
         app: Arc<App>,
         verifier: Verifier,
         webhooks: Webhooks,
         ui: Option<UiConfig>,
         bounds: Bounds,
+        stuck_after: Duration,
     ) -> Arc<Self> {
         let ui = ui.and_then(Ui::new);
         let limits = Limits::new(bounds);
         let (denials, refusals) = Default::default();
-        Arc::new(Self { app, verifier, denials, refusals, webhooks, ui, limits })
+        let stuck_after = TimeDelta::from_std(stuck_after).unwrap_or(TimeDelta::MAX);
+        Arc::new(Self { app, verifier, denials, refusals, webhooks, ui, limits, stuck_after })
+    }
+
+    /// Who has been draining since before this time is stuck.
+    fn stuck_before(&self) -> DateTime<Utc> {
+        self.app.clock.now().checked_sub_signed(self.stuck_after).unwrap_or(DateTime::UNIX_EPOCH)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::audit::{AuditKey, Checkpoint, GENESIS, Seal, seal as seal_of};
 use crate::config::AuditConfig;
 use crate::operations::{App, OperationError};
 use crate::store::audit_log::{self, Selection};
-use crate::store::audit_seals::{self, Link};
+use crate::store::audit_seals::{self, Head, Link};
 
 /// So many entries are sealed in a transaction, and sent in one go.
 const BATCH: i64 = 1_000;
@@ -73,7 +73,7 @@ async fn seal_batch(app: &App, after: &mut Option<(i64, i64)>) -> Result<usize, 
     let horizon = audit_seals::horizon(&mut transaction).await?;
     let records = audit_seals::unsealed(&mut transaction, &horizon, *after, BATCH).await?;
     let (mut position, mut previous) = match audit_seals::head(&mut transaction).await? {
-        Some((position, seal)) => (position, Seal::try_from(seal.as_slice()).map_err(|_| broken())?),
+        Some(Head { position, seal, .. }) => (position, Seal::try_from(seal.as_slice()).map_err(|_| broken())?),
         None => (0, GENESIS),
     };
     let mut links = Vec::with_capacity(records.len());
@@ -111,7 +111,7 @@ pub async fn checkpoint(
     interval: Duration,
 ) -> Result<Option<Checkpoint>, OperationError> {
     let mut connection = app.connection().await?;
-    let Some((position, seal)) = audit_seals::head(&mut connection).await? else { return Ok(None) };
+    let Some(Head { position, seal, .. }) = audit_seals::head(&mut connection).await? else { return Ok(None) };
     let now = audit_seals::sent(&mut connection).await?.now;
     let limit = before(now, TimeDelta::from_std(interval).unwrap_or(TimeDelta::MAX));
     let last = audit_seals::last_checkpoint(&mut connection).await?;

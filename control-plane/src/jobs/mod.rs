@@ -14,7 +14,7 @@ pub use audit::{checkpoint, push, seal};
 pub use cleanup::{Action, Cleaned, cleanup, cleanup_among};
 pub use drains::drains;
 pub use reconcile::{Summary, reconcile};
-pub use turn::{Lost, Turn, try_turn, wait_for_turn};
+pub use turn::{Lost, Turn, taken, try_turn, wait_for_turn};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +27,8 @@ use tracing::Instrument as _;
 use crate::causes::causes;
 use crate::config::{AuditConfig, JobsConfig};
 use crate::operations::{App, OperationError};
-use crate::store::{deliveries, idempotency, job_runs};
+use crate::store::job_runs::{self, Report};
+use crate::store::{deliveries, idempotency};
 use crate::trace::{self, Span};
 
 /// How often a replica looks whether a job is due: so quickly it takes over from one that died.
@@ -88,6 +89,10 @@ impl Work<'_> {
             Self::Drains(config) => DRAIN_INTERVAL.min(config.interval),
             Self::Audit(config) => config.seal_interval,
         }
+    }
+
+    fn span(self) -> TimeDelta {
+        TimeDelta::from_std(self.interval()).unwrap_or(TimeDelta::MAX)
     }
 
     async fn once(self, app: &App, turn: &Turn) -> Result<(), OperationError> {
@@ -164,15 +169,19 @@ async fn in_turn(app: &App, work: Work<'_>, turn: &Turn) -> Result<(), Operation
     }
     drop(traced);
     app.metrics.jobs.ended(work.job(), started, begun.elapsed(), outcome.is_ok());
+    let told = Report {
+        problem: outcome.as_ref().err().map(OperationError::brief),
+        replica: app.replica.clone(),
+        next_at: started.checked_add_signed(work.span()).unwrap_or(started),
+    };
     // A failed run counts too, or GitHub would be asked all the time while it is down.
-    job_runs::set_done(&mut *app.connection().await?, work.job().name(), started).await?;
+    job_runs::set_done(&mut *app.connection().await?, work.job().name(), started, &told).await?;
     outcome
 }
 
 async fn is_due(app: &App, work: Work<'_>) -> Result<bool, OperationError> {
     let done = job_runs::done_at(&mut *app.connection().await?, work.job().name()).await?;
-    let span = TimeDelta::from_std(work.interval()).unwrap_or(TimeDelta::MAX);
-    Ok(done.is_none_or(|done| done <= before(app.clock.now(), span)))
+    Ok(done.is_none_or(|done| done <= before(app.clock.now(), work.span())))
 }
 
 async fn upkeep(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), OperationError> {

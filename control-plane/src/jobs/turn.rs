@@ -56,6 +56,22 @@ pub async fn wait_for_turn(app: &App, job: Job) -> sqlx::Result<Turn> {
     Turn::of(session).await
 }
 
+/// The jobs whose turn somebody has now, here or elsewhere.
+pub async fn taken(conn: &mut PgConnection) -> sqlx::Result<Vec<Job>> {
+    let locks: Vec<String> = Job::ALL.into_iter().map(Job::lock).collect();
+    // A lock's number is kept in two halves.
+    let query = sqlx::query_scalar!(
+        r#"select lock as "lock!" from unnest($1::text[]) as lock where exists (
+            select from pg_locks where locktype = 'advisory' and granted and objsubid = 1
+                and database = (select oid from pg_database where datname = current_database())
+                and ((classid::bigint << 32) | objid::bigint) = hashtextextended(lock, 0)
+        )"#,
+        &locks
+    );
+    let held = query.fetch_all(conn).await?;
+    Ok(Job::ALL.into_iter().filter(|job| held.contains(&job.lock())).collect())
+}
+
 impl Turn {
     async fn of(mut session: PgConnection) -> sqlx::Result<Self> {
         let asked = Instant::now();

@@ -20,7 +20,7 @@ use crate::github::BudgetState;
 use crate::jobs::Job;
 use crate::operations::App;
 use crate::runner::State;
-use crate::store::readings;
+use crate::store::{job_runs, readings};
 
 /// What is read from the database, each by itself.
 pub(super) const READINGS: [&str; 4] = [RUNNERS_READING, DRAINS_READING, AUDIT_READING, JOBS_READING];
@@ -84,12 +84,11 @@ fn pool(app: &App, gauges: &Gauges) -> prometheus::Result<()> {
 fn github(budgets: &[BudgetState], gauges: &Gauges, now: DateTime<Utc>) -> prometheus::Result<()> {
     let number = |calls: u64| i64::try_from(calls).unwrap_or(i64::MAX);
     let hours = || budgets.iter().filter_map(|budget| Some(([budget.account.as_str()], budget.hour?)));
-    // What was left of an hour that is over says nothing about this one.
-    let current = || hours().filter(|(_, hour)| now < hour.resets_at);
+    let current = || budgets.iter().filter_map(|budget| Some(([budget.account.as_str()], budget.hour_at(now)?)));
     gauges.all(&GITHUB_LIMIT, hours().map(|(account, hour)| (account, number(hour.limit))))?;
     gauges.all(&GITHUB_REMAINING, current().map(|(account, hour)| (account, number(hour.remaining))))?;
     gauges.all(&GITHUB_RESETS, current().map(|(account, hour)| (account, hour.resets_at.timestamp())))?;
-    let paused = |budget: &BudgetState| i64::from(budget.paused_until.is_some_and(|until| now < until));
+    let paused = |budget: &BudgetState| i64::from(budget.pause_at(now).is_some());
     gauges.all(&GITHUB_PAUSED, budgets.iter().map(|budget| ([budget.account.as_str()], paused(budget))))
 }
 
@@ -107,10 +106,10 @@ async fn database(app: &App, gauges: &Gauges, now: DateTime<Utc>) -> prometheus:
         gauges.one(&AUDIT_UNSEALED, &[], unsealed.length)?;
         gauges.one(&AUDIT_OLDEST, &[], unsealed.oldest_seconds)?;
     }
-    if let Some(runs) = read(app, JOBS_READING, |conn| readings::job_runs(conn).boxed()).await {
+    if let Some(runs) = read(app, JOBS_READING, |conn| job_runs::all(conn).boxed()).await {
         let runs: Vec<_> = Job::ALL
             .into_iter()
-            .filter_map(|job| runs.iter().find(|(name, _)| name == job.name()).map(|(_, done)| (job.name(), *done)))
+            .filter_map(|job| runs.iter().find(|run| run.job == job.name()).map(|run| (job.name(), run.done_at)))
             .collect();
         gauges.all(&JOB_LAST, runs.iter().map(|(job, done)| ([*job], done.timestamp())))?;
         let leads = |job: &str, done: DateTime<Utc>| i64::from(app.metrics.jobs.did(job, done));

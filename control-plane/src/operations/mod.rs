@@ -80,6 +80,8 @@ pub struct App {
     pub web_url: String,
     /// The longest that an attempt to have a secret issued can be under way; what is older was interrupted.
     pub attempt_limit: TimeDelta,
+    /// This process among all that share the records: the name of its machine, and its id there.
+    pub replica: String,
     /// Operations that finish although the client has gone; a shutdown waits for them.
     pub tasks: TaskTracker,
 }
@@ -102,6 +104,7 @@ impl App {
             policy,
             web_url: config.web_url,
             attempt_limit: attempt_limit(config.timeout),
+            replica: replica(),
             tasks: TaskTracker::new(),
         }))
     }
@@ -135,6 +138,11 @@ impl App {
     pub fn is_overdue(&self, runner: &Runner, now: DateTime<Utc>) -> bool {
         now.signed_duration_since(runner.requested_at) > self.attempt_limit
     }
+}
+
+/// In a container the name of its machine is the container's own.
+fn replica() -> String {
+    format!("{}:{}", rustix::system::uname().nodename().to_string_lossy(), std::process::id())
 }
 
 /// At worst an attempt finds and deletes an unused runner, asks for the secret and looks up the group, each with its

@@ -72,10 +72,22 @@ pub async fn unsealed(
     .await
 }
 
+/// The end of the chain.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// How many entries it holds.
+    pub position: i64,
+    /// The newest seal.
+    pub seal: Vec<u8>,
+    /// When that happened which it seals.
+    pub occurred_at: DateTime<Utc>,
+}
+
 /// The end of the chain, if it has begun.
-pub async fn head(conn: &mut PgConnection) -> sqlx::Result<Option<(i64, Vec<u8>)>> {
-    let head = sqlx::query!("select position, seal from audit_log_seals order by position desc limit 1");
-    Ok(head.fetch_optional(conn).await?.map(|row| (row.position, row.seal)))
+pub async fn head(conn: &mut PgConnection) -> sqlx::Result<Option<Head>> {
+    sqlx::query_as!(Head, "select position, seal, occurred_at from audit_log_seals order by position desc limit 1")
+        .fetch_optional(conn)
+        .await
 }
 
 /// A link of the chain.
@@ -130,12 +142,18 @@ pub async fn waits_for(conn: &mut PgConnection) -> sqlx::Result<Option<f64>> {
 
 /// The newest checkpoint.
 pub async fn last_checkpoint(conn: &mut PgConnection) -> sqlx::Result<Option<Checkpoint>> {
+    Ok(last_checkpoints(conn, 1).await?.pop())
+}
+
+/// So many of the newest checkpoints, the newest first.
+pub async fn last_checkpoints(conn: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Checkpoint>> {
     sqlx::query_as!(
         Checkpoint,
         r#"select position, encode(seal, 'hex') as "seal!", made_at, key_id, encode(signature, 'hex') as signature
-        from audit_log_checkpoints order by position desc limit 1"#
+        from audit_log_checkpoints order by position desc limit $1"#,
+        limit
     )
-    .fetch_optional(conn)
+    .fetch_all(conn)
     .await
 }
 

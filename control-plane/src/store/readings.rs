@@ -1,4 +1,4 @@
-//! What the metrics tell of the records.
+//! What the metrics, `doctor` and the status tell of the records.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -52,10 +52,4 @@ pub async fn unsealed(conn: &mut PgConnection) -> sqlx::Result<Backlog> {
     )
     .fetch_one(conn)
     .await
-}
-
-/// When each job was begun that came to its end, the newest of all replicas.
-pub async fn job_runs(conn: &mut PgConnection) -> sqlx::Result<Vec<(String, DateTime<Utc>)>> {
-    let rows = sqlx::query!("select job, done_at from job_runs").fetch_all(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.job, row.done_at)).collect())
 }

@@ -40,6 +40,7 @@ mod revocations;
 mod screens;
 mod serving;
 mod stale;
+mod status;
 mod targets;
 mod telemetry;
 mod terminal;

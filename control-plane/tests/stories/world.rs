@@ -31,6 +31,8 @@ use crate::described;
 pub(crate) const GITHUB_TIMEOUT: Duration = Duration::from_secs(2);
 /// The current secret of the webhook, and the one before.
 pub(crate) const WEBHOOK_SECRETS: [&str; 2] = ["current secret", "previous secret"];
+/// Who drains for longer is stuck.
+pub(crate) const STUCK_AFTER: Duration = Duration::from_mins(10);
 /// Requests a minute of one principal.
 pub(crate) const RATE_LIMIT: u32 = 120;
 /// A second organisation, and the App's installation there.
@@ -136,7 +138,7 @@ impl World {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let base = format!("http://{}", listener.local_addr()?);
         let webhooks = Webhooks::new(WEBHOOK_SECRETS.map(|secret| secret.to_owned().into()).to_vec());
-        let web = Web::new(Arc::clone(&app), verifier, webhooks, ui(), bounds);
+        let web = Web::new(Arc::clone(&app), verifier, webhooks, ui(), bounds, STUCK_AFTER);
         tokio::spawn(axum::serve(listener, router(web)).into_future());
         let signer = Signer::new(&pair.private_pem, DEFAULT_GATEWAY, DEFAULT_AUDIENCE)?;
         Ok(Self {
@@ -155,7 +157,8 @@ impl World {
     /// Where a service answers that has the same records, but neither a page nor webhooks.
     pub(crate) async fn bare(&self) -> anyhow::Result<String> {
         let verifier = Verifier::new(&self.public_pem, DEFAULT_AUDIENCE)?;
-        let web = Web::new(Arc::clone(&self.app), verifier, Webhooks::new(Vec::new()), None, Bounds::new(None));
+        let web =
+            Web::new(Arc::clone(&self.app), verifier, Webhooks::new(Vec::new()), None, Bounds::new(None), STUCK_AFTER);
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let base = format!("http://{}", listener.local_addr()?);
         tokio::spawn(axum::serve(listener, router(web)).into_future());

@@ -9,23 +9,35 @@ import { nothing, table } from '../table.js';
 
 const PAGE = 50;
 
-const owner = ({ owner: { issuer, subject }, provisioned_by: name }) => [
+/** Whose a runner is. */
+export const owner = ({ owner: { issuer, subject }, provisioned_by: name }) => [
   el('span', { class: 'name-of' }, name),
   el('span', { class: 'hint' }, issuer ? [name !== subject && `${subject} at `, issuer] : `for ${subject}`),
 ];
 
 const search = (name, properties) => el('input', { name, type: 'search', autocomplete: 'off', ...properties });
 
+/** Those that have been draining for too long are a state of their own for people. */
+const STUCK = 'stuck';
+
+function stateField(chosen) {
+  const field = select('status', [...STATES, [STUCK, 'Stuck drains']]);
+  if (chosen) field.value = chosen;
+  return field;
+}
+
+const wanted = ({ status, ...others }) => (status === STUCK ? { ...others, stuck: true } : { ...others, status });
+
 /** All runners, the oldest first. */
-export const allRunners = (place) => listing(place, {
+export const allRunners = (place, _me, query) => listing(place, {
   title: 'All runners',
   fields: [
-    field('State', select('status', STATES)),
+    field('State', stateField(query.get('status'))),
     field('Label', search('label')),
     field('Owner', search('user')),
   ],
   async load(filters, cursor) {
-    const page = await get(withQuery('/admin/runners', { ...filters, limit: PAGE, cursor }));
+    const page = await get(withQuery('/admin/runners', { ...wanted(filters), limit: PAGE, cursor }));
     const columns = [...runnerColumns, { title: 'Owner', cell: owner, kind: 'broad' }];
     const content = page.runners.length
       ? table('All runners', columns, page.runners)

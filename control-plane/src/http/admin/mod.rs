@@ -6,6 +6,7 @@ mod audit_log;
 mod explain;
 mod principals;
 mod runners;
+mod status;
 mod upkeep;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(super) use audit_log::__path_audit_log;
 pub(super) use explain::__path_explain;
 pub(super) use principals::{__path_principals, __path_restore, __path_revoke};
 pub(super) use runners::{__path_runners, __path_unmanaged};
+pub(super) use status::__path_status;
 pub(super) use upkeep::{__path_cleanup, __path_sync};
 
 use super::{ApiError, Web};
@@ -37,6 +39,7 @@ pub(super) fn routes(web: Arc<Web>) -> Router<Arc<Web>> {
     Router::new()
         .route("/runners", get(runners::runners))
         .route("/unmanaged-runners", get(runners::unmanaged))
+        .route("/status", get(status::status))
         .route("/sync", post(upkeep::sync))
         .route("/cleanup", post(upkeep::cleanup))
         .route("/policy/explain", post(explain::explain))

@@ -15,9 +15,10 @@ use crate::http::openapi::ProblemBody;
 use crate::http::runners::page_size;
 use crate::http::views::{Owner, RunnerView, view};
 use crate::http::{ApiError, Web};
+use crate::operations::{App, OperationError};
 use crate::runner::State as RunnerState;
 use crate::store::cache::{self, Unmanaged};
-use crate::store::runners::{Search, search};
+use crate::store::runners::{Runner, Search, search};
 
 #[derive(Serialize, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -29,6 +30,8 @@ pub(in crate::http) struct AllQuery {
     label: Option<String>,
     /// Only of this owner or caller: the name of an owner, a subject or a display name.
     user: Option<String>,
+    /// With `true` only those that have been draining for longer than `DRAIN_STUCK_SECONDS`.
+    stuck: Option<bool>,
     /// How many a page, 1 to 100; 50 unless given.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<i64>,
@@ -51,6 +54,10 @@ pub(in crate::http) struct OwnedRunner {
     #[serde(flatten)]
     runner: RunnerView,
     owner: Owner,
+}
+
+pub(super) fn owned(app: &App, runner: &Runner) -> Result<OwnedRunner, OperationError> {
+    Ok(OwnedRunner { runner: view(app, runner)?, owner: runner.owner().into() })
 }
 
 /// Lists everybody's runners, the oldest first.
@@ -79,6 +86,7 @@ pub(in crate::http) async fn runners(
         state: query.status,
         user: query.user,
         label: query.label.map(|label| label.to_ascii_lowercase()),
+        draining_since_before: query.stuck.filter(|only| *only).map(|_| web.stuck_before()),
         after: query.cursor,
         // One more than asked for tells whether there is a next page.
         limit: Some(limit.saturating_add(1)),
@@ -87,8 +95,7 @@ pub(in crate::http) async fn runners(
     let more = i64::try_from(found.len()).is_ok_and(|found| found > limit);
     found.truncate(usize::try_from(limit).unwrap_or_default());
     let next_cursor = found.last().filter(|_| more).map(|runner| runner.id);
-    let owned = |runner| Ok(OwnedRunner { runner: view(&web.app, runner)?, owner: runner.owner().into() });
-    let runners = found.iter().map(owned).collect::<Result<_, ApiError>>()?;
+    let runners = found.iter().map(|runner| owned(&web.app, runner)).collect::<Result<_, _>>()?;
     Ok(Json(AllRunners { runners, next_cursor }))
 }
 

@@ -36,6 +36,7 @@ const CONTENTS: &[(&str, &[u8])] = contents![
     "admin/policy.js",
     "admin/principals.js",
     "admin/runners.js",
+    "admin/status.js",
     "api.js",
     "app.js",
     "ask.js",

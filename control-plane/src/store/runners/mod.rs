@@ -104,6 +104,22 @@ pub async fn drains_due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64)
         .await
 }
 
+/// Runners that have been in the drain queue since before this time, the longest waiting first.
+pub async fn draining_since_before(
+    conn: &mut PgConnection,
+    time: DateTime<Utc>,
+    limit: i64,
+) -> sqlx::Result<Vec<Runner>> {
+    select_runners!(
+        "where state <> 'deleted' and drain_next_at is not null and drain_requested_at < $1
+        order by drain_requested_at limit $2",
+        time,
+        limit
+    )
+    .fetch_all(conn)
+    .await
+}
+
 /// The newest live runner of this name that one of the owners has.
 pub async fn find_by_name(
     conn: &mut PgConnection,

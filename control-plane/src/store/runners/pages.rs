@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, Utc};
 use identity::Principal;
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -100,6 +101,8 @@ pub struct Search {
     pub user: Option<String>,
     /// Only with this label.
     pub label: Option<String>,
+    /// Only those in the drain queue since before this time.
+    pub draining_since_before: Option<DateTime<Utc>>,
     /// Only newer than this one.
     pub after: Option<Uuid>,
     /// At most so many; otherwise all.
@@ -113,7 +116,8 @@ pub async fn search(conn: &mut PgConnection, search: &Search) -> sqlx::Result<Ve
             select_runners!(
                 from(
                     "runners where id > $1 and ($2::text is null or owner_subject = $2 or owner_name = $2)
-                        and ($4::text is null or $4 = any(labels)) and "
+                        and ($4::text is null or $4 = any(labels))
+                        and ($6::timestamptz is null or drain_requested_at < $6) and "
                         + $in_state
                         + " order by id limit $5"
                 ),
@@ -121,7 +125,8 @@ pub async fn search(conn: &mut PgConnection, search: &Search) -> sqlx::Result<Ve
                 search.user,
                 search.state.map(State::as_str),
                 search.label,
-                search.limit
+                search.limit,
+                search.draining_since_before
             )
             .fetch_all(conn)
             .await
