@@ -21,6 +21,16 @@ export function withQuery(path, parameters) {
   return query.size ? `${path}?${query}` : path;
 }
 
+// Of what was read, the newest answers with their tags: one that is as it was is not sent again.
+const KNOWN = 20;
+const known = new Map();
+
+function remember(path, tag, content) {
+  known.delete(path);
+  if (tag) known.set(path, { tag, content });
+  if (known.size > KNOWN) known.delete(known.keys().next().value);
+}
+
 /** Calls the API; gives the answer's JSON or throws a `Problem`. */
 export async function call(method, path, { body, headers = {} } = {}) {
   const init = { method, headers: { ...authorization(), ...headers } };
@@ -28,15 +38,22 @@ export async function call(method, path, { body, headers = {} } = {}) {
     init.headers['content-type'] = 'application/json';
     init.body = JSON.stringify(body);
   }
+  const last = method === 'GET' && known.get(path);
+  if (last) init.headers['if-none-match'] = last.tag;
   let answer;
   try {
     answer = await fetch(`/api/v1${path}`, init);
   } catch {
     throw new Problem(0, { title: 'No answer', detail: 'The service could not be reached. Check the network and try again.' });
   }
+  if (last && answer.status === 304) return last.content;
   const content = await answer.json().catch(() => ({}));
+  if (method === 'GET' && answer.ok) remember(path, answer.headers.get('etag'), content);
   if (answer.ok) return content;
-  if (answer.status === 401) end();
+  if (answer.status === 401) {
+    known.clear();
+    end();
+  }
   throw new Problem(answer.status, content);
 }
 

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use sqlx::{Connection as _, PgConnection};
 use testkit::github::{GithubConfig, Limits, ORGANIZATION};
+use testkit::history::History;
 use testkit::system::{AUDIENCE, OidcProvider, Scope, System, SystemOptions, path};
 use tokio::process::Command;
 use tokio::time::timeout;
 
 /// Far more than the stories of a file take.
 const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Runners, for a page that shows fifty at a time.
+const MANY: u32 = 10_000;
 
 /// A system with a page, and who signs people in to it.
 struct Pages {
@@ -33,6 +38,10 @@ fn policy(issuer: &str) -> String {
 
 impl Pages {
     async fn start() -> anyhow::Result<Self> {
+        Self::start_with("RECONCILE_INTERVAL_SECONDS", "1").await
+    }
+
+    async fn start_with(name: &str, value: &str) -> anyhow::Result<Self> {
         let scope = Arc::new(Scope::new()?);
         let provider = OidcProvider::start(AUDIENCE, &scope).await?;
         let file = scope.directory().join("policy.yaml");
@@ -41,7 +50,7 @@ impl Pages {
         let policy_file = file.to_str().context("no text")?;
         let more = [
             ("POLICY_FILE", policy_file),
-            ("RECONCILE_INTERVAL_SECONDS", "1"),
+            (name, value),
             ("AUDIT_SEAL_SECONDS", "1"),
             ("AUDIT_CHECKPOINT_SECONDS", "1"),
             ("DRAIN_STUCK_SECONDS", "1"),
@@ -85,6 +94,20 @@ async fn an_owner_has_a_page() -> anyhow::Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_has_a_page_that_others_have_not() -> anyhow::Result<()> {
     Pages::start().await?.tell("admin.mjs").await
+}
+
+/// Nobody waits for ten thousand runners that are on none of the pages that they look at.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_runners_are_no_burden() -> anyhow::Result<()> {
+    // GitHub has none of them, which is not to be found out meanwhile.
+    let pages = Pages::start_with("RECONCILE_INTERVAL_SECONDS", "3600").await?;
+    let mut connection = PgConnection::connect(pages.system.database_url()).await?;
+    let history = History { runners: MANY, live: MANY, owners: 1, entries: 10, unsealed: 0, others: 10 };
+    history.write(&mut connection).await?;
+    let theirs = "update runners set owner_issuer = $1, owner_subject = 'team-red'";
+    let theirs = sqlx::query(theirs).bind(&pages.provider.issuer().issuer).execute(&mut connection).await?;
+    ensure!(theirs.rows_affected() == u64::from(MANY), "{theirs:?}");
+    pages.tell("many.mjs").await
 }
 
 /// With `UPDATE_PICTURES` set, those of `docs/images` are made anew.

@@ -67,16 +67,15 @@ fn unattended(revoked: &Revoked) -> Unattended {
 }
 
 fn counts(expected: &Prospect) -> String {
-    let of = |state| expected.runners.iter().filter(|runner| runner.state == state).count();
-    let busy = expected.runners.iter().filter(|runner| runner.busy).count();
     format!(
         "{} runner(s) will be deleted here and on GitHub: {} pending ({} of them being provisioned at this moment), {} on \
-         line, {} off line. {busy} of them run a job, which may end first.",
+         line, {} off line. {} of them run a job, which may end first.",
         expected.runners.len(),
-        of(State::Pending),
+        expected.count(State::Pending),
         expected.under_way,
-        of(State::Active),
-        of(State::Offline),
+        expected.count(State::Active),
+        expected.count(State::Offline),
+        expected.busy(),
     )
 }
 

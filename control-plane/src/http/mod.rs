@@ -14,6 +14,7 @@ mod problem;
 mod problems;
 mod runners;
 mod ui;
+mod validators;
 mod views;
 mod webhooks;
 
@@ -95,6 +96,7 @@ pub fn router(web: Arc<Web>) -> Router {
         .route("/api/v1/runners/{name}", get(runners::read).delete(runners::deprovision))
         .route("/api/v1/runners/{name}/refresh", post(runners::refresh))
         .route("/webhooks/github", webhook)
+        .route_layer(axum::middleware::from_fn(validators::validated))
         .route_layer(axum::middleware::from_fn_with_state(Arc::clone(&web), limits::at_a_time));
     Router::new()
         .route("/health", get(health::health))

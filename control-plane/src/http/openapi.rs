@@ -64,8 +64,11 @@ pub fn description() -> Value {
     }
     let paths = document.get_mut("paths").and_then(Value::as_object_mut).into_iter().flatten();
     for (path, methods) in paths {
-        for (_, operation) in methods.as_object_mut().into_iter().flatten() {
+        for (method, operation) in methods.as_object_mut().into_iter().flatten() {
             add_problems(path, operation);
+            if method == "get" && operation.get("security").is_none() {
+                add_validator(operation);
+            }
         }
     }
     document
@@ -90,6 +93,26 @@ fn add_problems(path: &str, operation: &mut Value) {
             let kind_of = format!("/problems/{slug}");
             let example = json!({"type": kind_of, "title": kind.title, "status": kind.status});
             examples.insert(slug.to_owned(), json!({"value": example}));
+        }
+    }
+}
+
+/// Tells that what needs a token and only reads has an `ETag`.
+fn add_validator(operation: &mut Value) {
+    let Some(operation) = operation.as_object_mut() else { return };
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    if let Some(parameters) = parameters.as_array_mut() {
+        parameters.push(json!({
+            "name": "If-None-Match", "in": "header", "required": false, "schema": {"type": "string"},
+            "description": "The `ETag` of an answer that you have still"
+        }));
+    }
+    if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
+        responses.insert("304".to_owned(), json!({"description": "The answer that you have still is the newest"}));
+        let tag =
+            json!({"ETag": {"description": "Another one if the answer is another", "schema": {"type": "string"}}});
+        if let Some(answer) = responses.get_mut("200").and_then(Value::as_object_mut) {
+            answer.insert("headers".to_owned(), tag);
         }
     }
 }

@@ -60,15 +60,29 @@ pub struct Prospect {
     pub under_way: usize,
 }
 
+impl Prospect {
+    /// How many of the runners are in this state.
+    pub fn count(&self, state: State) -> usize {
+        self.runners.iter().filter(|runner| runner.state == state).count()
+    }
+
+    /// How many of them are to go already.
+    pub fn draining(&self) -> usize {
+        self.runners.iter().filter(|runner| runner.drain_requested_at.is_some()).count()
+    }
+
+    /// How many of them run a job, which may end first.
+    pub fn busy(&self) -> usize {
+        self.runners.iter().filter(|runner| runner.busy).count()
+    }
+}
+
 /// Looks at what [`revoke`] would do, and changes nothing.
 pub async fn prospect(app: &App, revoked: &Revoked) -> Result<Prospect, OperationError> {
     let mut conn = app.connection().await?;
     let made = revocations::list(&mut conn, Some(&revoked.issuer)).await?;
     let ids = revocations::runners_of(&mut conn, revoked).await?;
-    let mut runners = Vec::with_capacity(ids.len());
-    for id in ids {
-        runners.extend(runners::find(&mut conn, id).await?);
-    }
+    let runners = runners::find_all(&mut conn, &ids).await?;
     let now = app.clock.now();
     Ok(Prospect {
         is_revoked: made.iter().any(|revocation| revocation.revoked == *revoked),

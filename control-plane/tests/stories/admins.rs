@@ -102,6 +102,37 @@ async fn every_call_of_an_administrator_leaves_an_entry(pool: PgPool) -> anyhow:
 }
 
 #[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_dry_run_of_a_revocation_says_what_it_would_do_and_does_nothing(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::with_policy(pool, &policy_file(POLICY)?).await?;
+    for name in ["a", "b"] {
+        let made = world.provision("bob", json!({"runner_name": name, "labels": ["gpu"]})).await?;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    let mut whom = json!({"issuer": ISSUER, "subject": "bob", "reason": "leaked", "dry_run": true});
+    let foretold = admin(&world, Method::POST, "principals/revoke", Some(whom.clone())).await?;
+    let expected = json!({
+        "dry_run": true, "already_revoked": false, "policy_rules": ["staff", "operators"], "runners": 2, "pending": 2,
+        "active": 0, "offline": 0, "draining": 0, "busy": 0, "under_way": 0,
+    });
+    assert_eq!((foretold.status, &foretold.body), (200, &expected));
+    let still = world.provision("bob", json!({"runner_name": "c", "labels": ["gpu"]})).await?;
+    assert_eq!(still.status, 201, "{still:?}");
+    let events = world.events().await?;
+    assert!(!events.iter().any(|event| event.starts_with("principal.revoked")), "{events:?}");
+
+    whom["dry_run"] = json!(false);
+    let revoked = admin(&world, Method::POST, "principals/revoke", Some(whom.clone())).await?;
+    assert_eq!((revoked.status, &revoked.body), (202, &json!({"runners": 3})));
+    whom["dry_run"] = json!(true);
+    let again = admin(&world, Method::POST, "principals/revoke", Some(whom.clone())).await?;
+    assert_eq!((&again.body["already_revoked"], &again.body["draining"]), (&json!(true), &json!(3)), "{again:?}");
+    // A dry run that is nobody's must not pass for a restoration.
+    let answer = admin(&world, Method::POST, "principals/restore", Some(whom)).await?;
+    assert_eq!((answer.status, answer.problem()), (400, "invalid-request"));
+    Ok(())
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
 async fn without_a_policy_file_nobody_is_an_administrator(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool).await?;
     for (method, path) in calls(&world).await? {

@@ -48,6 +48,7 @@ mod traces;
 mod transitions;
 mod ui;
 mod upgrades;
+mod validators;
 mod webhooks;
 mod world;
 

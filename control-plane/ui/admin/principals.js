@@ -43,7 +43,7 @@ const revocationColumns = (refresh) => [
 export const principals = (place) => listing(place, {
   title: 'Principals',
   fields: [],
-  buttons: (refresh) => button('Revoke somebody', () => openRevoke(undefined, refresh), { class: 'danger' }),
+  buttons: (refresh) => button('Revoke somebody', () => openRevokeSomebody(refresh), { class: 'danger' }),
   async load(_filters, cursor, refresh) {
     const offset = cursor ?? 0;
     const found = await get(`/admin/principals?limit=50&offset=${offset}`);
@@ -59,30 +59,45 @@ export const principals = (place) => listing(place, {
   },
 });
 
-/** What a revocation would do to a principal whose runners are known. */
-function foretold(who) {
-  const total = who.pending + who.active + who.offline + who.draining;
-  return el('p', {}, el('strong', {}, who.name), ' is refused at once on all replicas. ',
-    el('strong', {}, counted(total, 'runner')), ` (${who.pending} pending, ${who.active} active, ${who.offline} off line, `,
-    `${who.draining} draining) will be deleted, busy ones when their job has ended. Restoring brings none of them back.`);
+/** What a revocation would do, in the service's own figures. */
+function foretold(who, prospect) {
+  const { runners, pending, active, offline, draining, busy, under_way: asked, policy_rules: rules } = prospect;
+  return [
+    el('p', {}, el('strong', {}, whom(who)), prospect.already_revoked ? ' is revoked already.' : ' is refused at once on all replicas.'),
+    el('p', {}, el('strong', {}, counted(runners, 'runner')), ` (${pending} pending, ${active} active, ${offline} off line; `,
+      `${draining} draining already) will be deleted, ${busy} of them when their job has ended. Restoring brings none of them back.`),
+    asked > 0 && el('p', {}, `For ${asked} of them GitHub is being asked for a secret at this moment: nobody will get it.`),
+    el('p', { class: 'hint' }, rules.length ? `Rules of the policy about their issuer: ${rules.join(', ')}.` : 'No rule of the policy is about their issuer.'),
+  ].filter(Boolean);
 }
 
-function openRevoke(who, done) {
-  const parts = who ? [foretold(who)] : [
-    el('p', {}, 'They are refused at once on all replicas, and their runners are deleted, busy ones when their job has ended.'),
+/** Asks once more, knowing what it would do. */
+async function confirmRevoke(who, title, done) {
+  const prospect = await post('/admin/principals/revoke', { ...who, dry_run: true });
+  return () => ask(title, [...foretold(who, prospect), field('Reason', textInput('reason', { maxlength: 500 }), 'For whoever reads the audit log.')],
+    'Revoke', async (form) => {
+      const { runners } = await post('/admin/principals/revoke', { ...who, ...valuesOf(form) });
+      notice(`Revoked; ${counted(runners, 'runner')} will go.`);
+      done();
+    });
+}
+
+async function openRevoke({ issuer, subject, name }, done) {
+  try {
+    (await confirmRevoke({ issuer, subject }, `Revoke ${name}?`, done))();
+  } catch (problem) {
+    notice(problem.message);
+  }
+}
+
+function openRevokeSomebody(done) {
+  ask('Revoke somebody', [
     field('Issuer', textInput('issuer', { required: true }), 'Its URL, as `iss` has it.'),
     field('Who', select('kind', [['subject', 'One subject'], ['claim', 'Everybody with a claim'], ['whole', 'Everybody of the issuer']])),
     field('Subject', textInput('subject'), 'For one subject.'),
     field('Claim', textInput('claim'), 'For everybody with a claim: its name.'),
     field('Value', textInput('value'), 'And its value.'),
-  ];
-  ask(who ? `Revoke ${who.name}?` : 'Revoke somebody', [...parts, field('Reason', textInput('reason', { maxlength: 500 }), 'For whoever reads the audit log.')],
-    'Revoke', async (form) => {
-      const { reason, ...fields } = valuesOf(form);
-      const { runners } = await post('/admin/principals/revoke', { ...(who ? { issuer: who.issuer, subject: who.subject } : meant(fields)), reason });
-      notice(`Revoked; ${counted(runners, 'runner')} will go.`);
-      done();
-    });
+  ], 'See what it would do', (form) => confirmRevoke(meant(valuesOf(form)), 'Revoke them?', done), { kind: 'primary' });
 }
 
 function meant({ issuer, kind, subject, claim, value }) {

@@ -97,6 +97,11 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> sqlx::Result<Option<Runn
     select_runners!("where id = $1", id).fetch_optional(conn).await
 }
 
+/// The runners with these ids, the oldest first.
+pub async fn find_all(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<Vec<Runner>> {
+    select_runners!("where id = any($1) order by id", ids).fetch_all(conn).await
+}
+
 /// Runners of the drain queue whose next attempt is due, the longest waiting first.
 pub async fn drains_due(conn: &mut PgConnection, now: DateTime<Utc>, limit: i64) -> sqlx::Result<Vec<Runner>> {
     select_runners!("where state <> 'deleted' and drain_next_at <= $1 order by drain_next_at limit $2", now, limit)
