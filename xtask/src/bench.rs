@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use crate::command::{self, cargo, program};
 use crate::progress::step;
-use crate::tools::Tools;
+use crate::tools::{Tools, python_service};
 use crate::workspace::Workspace;
 use crate::{filter, programs};
 
@@ -21,6 +21,8 @@ pub(crate) enum Bench {
     Audit(Options),
     /// What calls cost with a thousand to a million runners and entries in the records; time and memory.
     Growth(Options),
+    /// The control plane behind Envoy beside the least that does the same in Python: processor time, throughput, latency.
+    ControlPlane(Options),
 }
 
 /// How.
@@ -44,17 +46,22 @@ enum Build {
 pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
     let tools = Tools::get(workspace)?;
     filter::build(workspace, &filter::FILTER)?;
-    let (name, options, build, variable) = match bench {
+    let (name, options, build, variables) = match bench {
         Bench::Filter(options) => {
             let empty = filter::build(workspace, &filter::EMPTY)?;
-            ("bench-filter", options, Build::Plain, ("EMPTY_WASM", empty.into()))
+            ("bench-filter", options, Build::Plain, vec![("EMPTY_WASM", empty.into())])
         }
-        Bench::Audit(options) => ("bench-audit", options, Build::Plain, as_shipped(workspace)?),
-        Bench::Growth(options) => ("bench-growth", options, Build::Optimised, as_shipped(workspace)?),
+        Bench::Audit(options) => ("bench-audit", options, Build::Plain, vec![as_shipped(workspace)?]),
+        Bench::Growth(options) => ("bench-growth", options, Build::Optimised, vec![as_shipped(workspace)?]),
+        Bench::ControlPlane(options) => {
+            let (packages, place) = python_service(workspace)?;
+            let variables = vec![as_shipped(workspace)?, (packages, place.into())];
+            ("bench-control-plane", options, Build::Optimised, variables)
+        }
     };
     let mut bench = program(build_benchmark(workspace, name, build)?);
     bench.current_dir(&workspace.root).args(&options.arguments);
-    bench.envs(programs::environment(workspace, &tools)).envs([variable]);
+    bench.envs(programs::environment(workspace, &tools)).envs(variables);
     command::run_shown(&mut bench)
 }
 

@@ -3,8 +3,8 @@
 use testkit::issuer::Algorithm;
 
 use crate::listeners::Setup;
-use crate::load::Request;
 use crate::tokens::Tokens;
+use bench::load::Request;
 
 /// Requests of one round, at least.
 const A_ROUND: usize = 1000;
@@ -85,12 +85,12 @@ pub(crate) fn all() -> Vec<Case> {
     let cold = Setup::COLD;
     let cached = Setup::cached;
     let against_cached = |name, side| Case { name, goal: None, ours: side, peer: Side::Peer(cached(1000)), load: one };
-    let growth = |name, goal, setup: Setup, load| Case {
+    let growth = |name, grown: Setup, setup: Setup| Case {
         name,
-        goal,
-        ours: Side::Ours(setup.issuers(500)),
+        goal: Some(1.05),
+        ours: Side::Ours(grown),
         peer: Side::Ours(setup),
-        load,
+        load: thousand,
     };
     vec![
         against_cached("no filter", Side::Nothing),
@@ -110,7 +110,11 @@ pub(crate) fn all() -> Vec<Case> {
         same("refused: signature", Some(1.0), cached(1000), Kind::Forged),
         same("refused: expired", Some(1.0), cached(1000), Kind::Expired),
         same("refused: garbage", Some(1.0), cached(1000), Kind::Garbage),
-        growth("500 issuers to 1, cached", Some(1.05), cached(1000), thousand),
-        growth("500 issuers to 1, cold", Some(1.05), cold, thousand),
+        growth("10 issuers to 1, cached", cached(1000).issuers(10), cached(1000)),
+        growth("100 issuers to 1, cached", cached(1000).issuers(100), cached(1000)),
+        growth("500 issuers to 1, cached", cached(1000).issuers(500), cached(1000)),
+        growth("500 issuers to 1, cold", cold.issuers(500), cold),
+        growth("200 keys to 4, cached", cached(1000).more_keys(196), cached(1000)),
+        growth("200 keys to 4, cold", cold.more_keys(196), cold),
     ]
 }

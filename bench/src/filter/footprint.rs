@@ -7,7 +7,7 @@ use bench::kernel::private_memory;
 use serde::Serialize;
 use testkit::system::edge::{Edge, Listener};
 
-use crate::load::{Load, Request};
+use bench::load::{Load, Request};
 
 /// What one filter takes.
 #[derive(Serialize)]

@@ -4,8 +4,8 @@
 use serde_json::{Map, Value, json};
 use testkit::system::edge::{Listener, Paths, native, ours, wasm};
 
-use crate::load::SEEN;
 use crate::tokens::{AUDIENCE, Tokens};
+use bench::load::SEEN;
 
 /// The header with the subject, in both filters.
 const SUBJECT: &str = "x-auth-subject";
@@ -18,12 +18,14 @@ pub(crate) struct Setup {
     /// Headers injected: three, or with the assertion (or one claim more, for the peer) four.
     pub(crate) assertion: bool,
     pub(crate) issuers: usize,
+    /// Keys of each issuer beside those that sign, which are one an algorithm.
+    pub(crate) more_keys: usize,
     /// Whether signatures are checked in wasm, not by the host.
     pub(crate) pure: bool,
 }
 
 impl Setup {
-    pub(crate) const COLD: Self = Self { cache: 0, assertion: false, issuers: 1, pure: false };
+    pub(crate) const COLD: Self = Self { cache: 0, assertion: false, issuers: 1, more_keys: 0, pure: false };
 
     pub(crate) const fn cached(cache: u32) -> Self {
         Self { cache, ..Self::COLD }
@@ -41,10 +43,14 @@ impl Setup {
         Self { issuers, ..self }
     }
 
+    pub(crate) const fn more_keys(self, more_keys: usize) -> Self {
+        Self { more_keys, ..self }
+    }
+
     /// A name that no other set-up has.
     pub(crate) fn name(&self, filter: &str) -> String {
-        let Self { cache, assertion, issuers, pure } = self;
-        format!("{filter}-cache{cache}-assertion{assertion}-issuers{issuers}-pure{pure}")
+        let Self { cache, assertion, issuers, more_keys, pure } = self;
+        format!("{filter}-cache{cache}-assertion{assertion}-issuers{issuers}-keys{more_keys}-pure{pure}")
     }
 
     /// This project's filter.
@@ -85,11 +91,12 @@ impl Setup {
     /// The one issuer that signs tokens comes last.
     fn common(&self, tokens: &Tokens, more: impl Fn(&mut Map<String, Value>)) -> Map<String, Value> {
         let mut providers = Map::new();
+        let keys = tokens.keys(self.more_keys);
         for number in 1..=self.issuers {
             let last = number == self.issuers;
             let issuer = if last { tokens.issuer().to_owned() } else { format!("https://issuer-{number}.example.com") };
             let provider = json!({
-                "issuer": issuer, "audiences": [AUDIENCE], "local_jwks": {"inline_string": tokens.keys()},
+                "issuer": issuer, "audiences": [AUDIENCE], "local_jwks": {"inline_string": keys},
             });
             if let Value::Object(mut provider) = provider {
                 more(&mut provider);

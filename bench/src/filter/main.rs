@@ -5,7 +5,6 @@
 mod cases;
 mod footprint;
 mod listeners;
-mod load;
 mod measure;
 mod report;
 mod tokens;
@@ -22,10 +21,10 @@ use testkit::system::edge::{Edge, Listener};
 use crate::cases::{Case, Kind, Side};
 use crate::footprint::NO_UPSTREAM;
 use crate::listeners::Setup;
-use crate::load::Request;
 use crate::measure::{Subject, compare};
 use crate::report::{Comparison, Footprints, Report};
 use crate::tokens::Tokens;
+use bench::load::Request;
 
 /// The name of what is measured beside the comparisons.
 const FOOTPRINTS: &str = "memory and start";

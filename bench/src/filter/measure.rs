@@ -7,7 +7,7 @@ use bench::rounds::{number, quartiles};
 use serde::Serialize;
 
 use crate::cases::requests_a_round;
-use crate::load::{Load, Request};
+use bench::load::{Load, Request};
 
 /// A comparison's outcome. Times are processor time of the whole Envoy process a request, in microseconds.
 #[derive(Serialize)]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::issuer::{Algorithm, DevIssuer, IssuerConfig, Mint, SignWith, When};
 
-use crate::load::Request;
+use bench::load::Request;
 
 pub(crate) const AUDIENCE: &str = "runner-tokens";
 /// Longer than any run.
@@ -28,9 +28,17 @@ impl Tokens {
         self.issuer.issuer()
     }
 
-    /// The public keys.
-    pub(crate) fn keys(&self) -> String {
-        self.issuer.jwks().to_string()
+    /// The public keys, after so many others that sign nothing.
+    pub(crate) fn keys(&self, more: usize) -> String {
+        let set = self.issuer.jwks();
+        let own = set.get("keys").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let others = own.iter().cycle().take(more).cloned().enumerate().map(|(number, mut key)| {
+            if let Some(key) = key.as_object_mut() {
+                key.insert("kid".to_owned(), json!(format!("other-{number}")));
+            }
+            key
+        });
+        json!({"keys": others.chain(own.iter().cloned()).collect::<Vec<_>>()}).to_string()
     }
 
     /// Requests with distinct good tokens.

@@ -36,13 +36,11 @@ struct Question {
 impl Call {
     /// Those that make sense for records of this shape.
     pub(crate) fn of(shape: Shape) -> Vec<Self> {
-        let mut calls =
-            vec![Self::List, Self::GetByName, Self::GetById, Self::Provision, Self::Delete, Self::AdminList];
-        if shape == Shape::Gone {
-            // The log is the same whichever runners live, and GitHub has no million of them.
-            calls.extend([Self::Feed, Self::Reconcile]);
-        }
-        calls
+        // The log is the same whichever runners live, and GitHub has no million of them. The other calls write to it, so
+        // they come later.
+        let first: &[Self] = if shape == Shape::Gone { &[Self::Feed, Self::Reconcile] } else { &[] };
+        let rest = [Self::List, Self::GetByName, Self::GetById, Self::Provision, Self::Delete, Self::AdminList];
+        [first, &rest].concat()
     }
 
     pub(crate) fn described(self) -> &'static str {

@@ -28,13 +28,10 @@ pub(crate) struct Limits {
 
 /// Measures everything for a shape, the memory of the services last.
 pub(crate) async fn all(sides: &mut [Side], shape: Shape, limits: Limits) -> anyhow::Result<Vec<Figure>> {
-    let mut figures = Vec::new();
+    let mut figures = if shape == Shape::Gone { exports(sides, shape, limits)? } else { Vec::new() };
     for call in Call::of(shape) {
         eprintln!("measuring: {}", call.described());
         figures.push(one(sides, shape, call, limits).await?);
-    }
-    if shape == Shape::Gone {
-        figures.extend(exports(sides, shape, limits)?);
     }
     let peaks = sides.iter_mut().map(|side| {
         let process = side.system.control_planes().first_mut().context("no control plane")?.process().id();

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use bench::records;
 use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, Signer};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 use testkit::choices::Random;
 use testkit::github::{GithubConfig, Limits, ORGANIZATION};
 use testkit::history::{History, ISSUER};
@@ -87,7 +88,7 @@ impl Side {
         if shape == Shape::Gone {
             on_github(&system, &mut connection).await?;
         }
-        at_work(&history, &mut connection).await?;
+        records::settle(&history, &mut connection).await?;
         system.restart_control_plane(0).await?;
         let url = system.control_planes().first().map(ControlPlane::url).context("no control plane")?;
         let signer = Signer::new(&system.identity().private_pem, DEFAULT_GATEWAY, DEFAULT_AUDIENCE)?;
@@ -119,21 +120,6 @@ async fn some(history: &History, seed: u64, connection: &mut PgConnection) -> an
     let names = names.collect::<anyhow::Result<Vec<_>>>()?;
     let query = "select id::text, name, owner_subject as owner from runners where name = any($1) order by md5(name)";
     Ok(sqlx::query_as(query).bind(names).fetch_all(connection).await?)
-}
-
-/// Has the service find everything as if it had been there: what it seals comes after the history, as the newest
-/// transactions do, and the records were compared with GitHub a moment ago, which is not repeated before the end.
-async fn at_work(history: &History, connection: &mut PgConnection) -> anyhow::Result<()> {
-    let transactions = format!(
-        "do $$ begin while pg_current_xact_id()::text::bigint <= {} loop commit; end loop; end $$",
-        history.entries
-    );
-    // Only a number of this program's own is in it.
-    sqlx::raw_sql(AssertSqlSafe(transactions)).execute(&mut *connection).await?;
-    let compared = "insert into job_runs (job, done_at) values ('upkeep', now())
-        on conflict (job) do update set done_at = now()";
-    sqlx::raw_sql(compared).execute(connection).await?;
-    Ok(())
 }
 
 /// Has GitHub know the live runners, and the records know that.

@@ -128,7 +128,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     filter::build(workspace, &filter::FILTER)?;
     let trapping = chaos::trapping_filter(workspace)?;
     let promtool = tools::promtool(workspace)?;
-    let schemathesis = tools::schemathesis(workspace)?;
+    let python = [tools::schemathesis(workspace)?, tools::python_service(workspace)?];
     tools::shells()?;
     let judge = filter::build(workspace, &filter::JUDGE)?;
     programs::build(workspace, programs::PRIVATE_POSTGRES)?;
@@ -140,7 +140,7 @@ fn tests(workspace: &Workspace, arguments: &[String], tally: &mut Tally) -> Resu
     } else {
         test.args(arguments)
     };
-    test.envs(programs::environment(workspace, &tools)).envs(issuer).envs(browser).envs([schemathesis]);
+    test.envs(programs::environment(workspace, &tools)).envs(issuer).envs(browser).envs(python);
     test.env("PROMTOOL_BIN", promtool).env("SIGNATURE_JUDGE_WASM", judge);
     test.env(chaos::TRAPPING_FILTER, trapping);
     // The database is for running; what is compiled comes from .sqlx.

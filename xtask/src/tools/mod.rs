@@ -33,7 +33,7 @@ pub(crate) use cargo_deny::cargo_deny;
 pub(crate) use cargo_fuzz::cargo_fuzz;
 pub(crate) use oidc_provider::oidc_provider;
 pub(crate) use promtool::promtool;
-pub(crate) use python::{LINTERS, PythonPrograms, schemathesis};
+pub(crate) use python::{LINTERS, PythonPrograms, python_service, schemathesis};
 pub(crate) use shells::shells;
 pub(crate) use wasm_bindgen::wasm_bindgen_test_runner;
 

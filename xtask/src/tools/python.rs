@@ -14,6 +14,8 @@ use crate::workspace::Workspace;
 pub(crate) const LINTERS: &str = "linters";
 /// What throws requests at the described API.
 const SCHEMATHESIS: &str = "schemathesis";
+/// What the service in Python needs, beside which the control plane is measured.
+const PYTHON_SERVICE: &str = "python-service";
 
 /// The pins that were fetched, kept beside what they say.
 const PINS: &str = "pins.txt";
@@ -43,6 +45,11 @@ impl PythonPrograms {
 /// The environment variable through which tests find Schemathesis.
 pub(crate) fn schemathesis(workspace: &Workspace) -> Result<(&'static str, PathBuf)> {
     Ok(("SCHEMATHESIS_DIR", PythonPrograms::get(workspace, SCHEMATHESIS)?.0))
+}
+
+/// The environment variable through which the benchmark finds the packages of the service in Python.
+pub(crate) fn python_service(workspace: &Workspace) -> Result<(&'static str, PathBuf)> {
+    Ok(("PYTHON_PACKAGES", PythonPrograms::get(workspace, PYTHON_SERVICE)?.0))
 }
 
 fn install(pins: &Path, place: &Path) -> Result<()> {

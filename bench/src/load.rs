@@ -7,14 +7,14 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 /// Requests under way at once, so that Envoy has something to do whenever it looks.
-const CONNECTIONS: usize = 16;
+pub const CONNECTIONS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// In which the answer repeats what an upstream would have been told of the caller.
-pub(crate) const SEEN: &str = "x-seen";
+pub const SEEN: &str = "x-seen";
 
 /// One request and what must come of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
+pub struct Request {
     bytes: Vec<u8>,
     status: u16,
     /// The caller that the upstream must be told, when the request passes.
@@ -23,7 +23,7 @@ pub(crate) struct Request {
 
 impl Request {
     /// What a client behind a proxy or two sends. Without a subject it must be refused with 401.
-    pub(crate) fn new(token: &str, subject: Option<&str>) -> Self {
+    pub fn new(token: &str, subject: Option<&str>) -> Self {
         let text = format!(
             "GET /api/v1/runners?limit=50 HTTP/1.1\r\nhost: runners.example.com\r\nuser-agent: curl/8.5.0\r\n\
              accept: application/json\r\naccept-encoding: gzip, br\r\nx-forwarded-for: 203.0.113.7\r\n\
@@ -34,23 +34,27 @@ impl Request {
     }
 
     /// The same request to a listener that looks at no token.
-    pub(crate) fn unchecked(self) -> Self {
+    #[must_use]
+    pub fn unchecked(self) -> Self {
         Self { status: 200, subject: None, ..self }
     }
 }
 
 /// Open connections to one listener.
-pub(crate) struct Load {
+#[derive(Debug)]
+pub struct Load {
     connections: Vec<Connection>,
 }
 
+#[derive(Debug)]
 struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Load {
-    pub(crate) fn connect(address: SocketAddr) -> anyhow::Result<Self> {
+    /// Opens them.
+    pub fn connect(address: SocketAddr) -> anyhow::Result<Self> {
         let connect = |_| -> anyhow::Result<Connection> {
             let stream = TcpStream::connect(address)?;
             stream.set_nodelay(true)?;
@@ -61,7 +65,7 @@ impl Load {
     }
 
     /// Sends them all; an error if a single answer is another than it must be.
-    pub(crate) fn send<'r>(&mut self, requests: impl IntoIterator<Item = &'r Request>) -> anyhow::Result<()> {
+    pub fn send<'r>(&mut self, requests: impl IntoIterator<Item = &'r Request>) -> anyhow::Result<()> {
         let mut requests = requests.into_iter();
         loop {
             let mut batch = Vec::with_capacity(CONNECTIONS);
