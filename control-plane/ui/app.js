@@ -5,6 +5,7 @@ import { problemBox } from './problem.js';
 import { configure, end, finishSignIn, forget, issuerHost, refusal, signIn, signedIn } from './session.js';
 import { myRunners } from './runners.js';
 import { audit } from './admin/audit.js';
+import { overTime } from './admin/history.js';
 import { policy } from './admin/policy.js';
 import { principals } from './admin/principals.js';
 import { allRunners, unmanagedRunners } from './admin/runners.js';
@@ -13,6 +14,7 @@ import { status } from './admin/status.js';
 const VIEWS = [
   { hash: '#/runners', title: 'My runners', show: myRunners },
   { hash: '#/status', title: 'Status', show: status, admin: true },
+  { hash: '#/history', title: 'History', show: overTime, admin: true },
   { hash: '#/all', title: 'All runners', show: allRunners, admin: true },
   { hash: '#/unmanaged', title: 'Unmanaged', show: unmanagedRunners, admin: true },
   { hash: '#/principals', title: 'Principals', show: principals, admin: true },

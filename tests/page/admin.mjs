@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { accessible, api, inBrowser, launch, row, signIn, tokenOf, until } from './world.mjs';
 
-const ADMIN_VIEWS = ['Status', 'All runners', 'Unmanaged', 'Principals', 'Policy', 'Audit log'];
+const ADMIN_VIEWS = ['Status', 'History', 'All runners', 'Unmanaged', 'Principals', 'Policy', 'Audit log'];
 
 async function open(page, view) {
   await page.getByRole('link', { name: view }).click();
@@ -20,7 +20,7 @@ test('an owner has no admin views, and the API refuses what they would ask', () 
   await page.evaluate(() => { location.hash = '#/audit'; });
   await page.waitForURL(/#\/runners$/);
   assert.equal(await page.getByRole('heading', { name: 'Audit log' }).count(), 0);
-  for (const path of ['status', 'runners', 'unmanaged-runners', 'principals', 'audit-log']) {
+  for (const path of ['status', 'history', 'runners', 'unmanaged-runners', 'principals', 'audit-log']) {
     const answer = await api(token, 'GET', `/admin/${path}`);
     assert.deepEqual([answer.status, (await answer.json()).type], [403, '/problems/denied-by-policy'], path);
   }
@@ -56,6 +56,42 @@ test('the status tells what GitHub leaves, how the jobs do, how far the log is s
   assert.equal(await page.getByText('teal-2', { exact: true }).count(), 0);
   await page.getByLabel('State').selectOption('');
   await row(page, 'teal-2').waitFor();
+})));
+
+test('registrations, denials and runners are charted, and told to whoever can not see a chart', () => inBrowser((page) => inBrowser(async (owners) => {
+  const token = await tokenOf(owners, 'team-olive');
+  await signIn(page, 'admin-five');
+  await open(page, 'History');
+  const inAll = async (chart, name) => Number(await page.getByRole('list', { name: `${chart} in all` })
+    .getByRole('listitem').filter({ hasText: name }).locator('strong').textContent());
+  const [registered, denied] = [await inAll('Registrations', 'Registered'), await inAll('Denials', 'Registration denied')];
+  assert.equal((await provision(token, 'olive-1')).status, 201);
+  assert.equal((await api(token, 'POST', '/runners/provision', { runner_name: 'olive-2', labels: ['quantum'] })).status, 403);
+  await until(page, 'runners were never counted', async () => await inAll('Runners', 'Pending') >= 1);
+  assert.equal(await inAll('Registrations', 'Registered'), registered + 1);
+  assert.equal(await inAll('Denials', 'Registration denied'), denied + 1);
+  await page.getByRole('row').getByText(/label quantum is not granted/).waitFor();
+  await accessible(page, 'the history');
+
+  // The columns, by eye, by key, and as figures.
+  const chart = page.getByRole('figure').filter({ has: page.getByRole('heading', { name: 'Registrations' }) });
+  assert.ok(await chart.locator('svg rect.p1').count() >= 1, 'nothing is drawn');
+  const walk = chart.getByRole('slider', { name: 'Registrations over time' });
+  await walk.press('Home');
+  assert.match(await walk.getAttribute('aria-valuetext'), / to .*: Registered 0$/);
+  await walk.press('End');
+  const told = [];
+  for (let steps = 0; steps < 3; steps += 1) {
+    told.push(Number((await walk.getAttribute('aria-valuetext')).match(/: Registered (\d+)$/)[1]));
+    await walk.press('ArrowLeft');
+  }
+  assert.equal(told.reduce((all, one) => all + one), registered + 1, `${told}`);
+  await chart.getByText('Figures of registrations').press('Enter');
+  await chart.getByRole('table', { name: 'Registrations over time' }).getByRole('row').nth(1).waitFor();
+  await accessible(page, 'the figures');
+  await page.getByLabel('Time', { exact: true }).selectOption('168');
+  await page.locator('section[aria-busy=false]').waitFor();
+  assert.equal(await page.getByRole('figure').first().locator('.column').count(), 42);
 })));
 
 test('a principal is revoked, refused at once, and restored', () => inBrowser((page) => inBrowser(async (owners) => {

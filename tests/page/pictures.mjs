@@ -54,6 +54,9 @@ test('what administrators see, in both themes and two widths', async () => {
         await page.getByRole('link', { name: 'Status' }).click();
         await until(page, 'no checkpoint was made', () => page.getByRole('table', { name: 'The newest checkpoints' }).count());
         await picture(page, `ui-status-${size}-${colorScheme}`, { fullPage: true });
+        await page.getByRole('link', { name: 'History' }).click();
+        await page.getByRole('figure').nth(2).locator('svg').waitFor();
+        await picture(page, `ui-history-${size}-${colorScheme}`, { fullPage: true });
       }, { colorScheme, viewport, locale: 'en-GB', timezoneId: 'UTC' });
     }
   }

@@ -5,18 +5,37 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use sqlx::{Connection as _, PgConnection};
 use testkit::github::{GithubConfig, Limits, ORGANIZATION};
 use testkit::history::History;
 use testkit::system::{AUDIENCE, OidcProvider, Scope, System, SystemOptions, path};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::support::database;
+
 /// Far more than the stories of a file take.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// Runners, for a page that shows fifty at a time.
 const MANY: u32 = 10_000;
+
+/// A day before the story's own, for its charts: busy by day, with a gap in the counts and somebody at the door.
+const DAY_BEFORE: [&str; 3] = [
+    "insert into audit_log (occurred_at, event, outcome, actor)
+    select now() - make_interval(mins => n), 'provision.issued', 'success', 'system'
+    from generate_series(30, 1410, 3) n where n * 7 % 10 < 5 + 4 * sin(n / 230.0)",
+    "insert into audit_log (occurred_at, event, outcome, actor, reasons)
+    select now() - make_interval(mins => n), event, 'denied', actor, array[reason]
+    from generate_series(30, 1410, 5) n join (values
+        (7, 'provision.denied', 'system', 'rule \"staff\" does not grant it: label mainframe is not granted'),
+        (11, 'provision.denied', 'system', 'rule \"staff\": 20 of 20 active runners are there'),
+        (1, 'access.denied', 'anonymous', 'no assertion'),
+        (23, 'admin.denied', 'system', 'no rule of the policy gives admin rights to this caller')
+    ) as denial (often, event, actor, reason) on n / 5 % often = 0 and (often > 1 or n between 600 and 720)",
+    "insert into runner_samples (sampled_at, pending, active, offline, draining)
+    select now() - make_interval(mins => n), n / 30 % 3, 24 + (9 * sin(n / 230.0))::int, 2 + n / 400, n / 60 % 2
+    from generate_series(30, 1410, 10) n where n not between 900 and 970",
+];
 
 /// A system with a page, and who signs people in to it.
 struct Pages {
@@ -101,7 +120,7 @@ async fn an_administrator_has_a_page_that_others_have_not() -> anyhow::Result<()
 async fn ten_thousand_runners_are_no_burden() -> anyhow::Result<()> {
     // GitHub has none of them, which is not to be found out meanwhile.
     let pages = Pages::start_with("RECONCILE_INTERVAL_SECONDS", "3600").await?;
-    let mut connection = PgConnection::connect(pages.system.database_url()).await?;
+    let mut connection = database(&pages.system).await?;
     let history = History { runners: MANY, live: MANY, owners: 1, entries: 10, unsealed: 0, others: 10 };
     history.write(&mut connection).await?;
     let theirs = "update runners set owner_issuer = $1, owner_subject = 'team-red'";
@@ -113,7 +132,11 @@ async fn ten_thousand_runners_are_no_burden() -> anyhow::Result<()> {
 /// With `UPDATE_PICTURES` set, those of `docs/images` are made anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_has_its_picture_taken() -> anyhow::Result<()> {
-    Pages::start().await?.tell("pictures.mjs").await
+    let pages = Pages::start().await?;
+    for statement in DAY_BEFORE {
+        sqlx::query(statement).execute(&mut database(&pages.system).await?).await?;
+    }
+    pages.tell("pictures.mjs").await
 }
 
 /// The page's copy of the library that it signs in with is the one of the registry, to the byte.

@@ -19,7 +19,7 @@ use super::{admin, health, me, page, runners, webhooks};
     paths(
         me::me,
         runners::provision, runners::list, runners::read, runners::refresh, runners::deprovision,
-        admin::status, admin::runners, admin::unmanaged, admin::sync, admin::cleanup, admin::explain,
+        admin::status, admin::history, admin::runners, admin::unmanaged, admin::sync, admin::cleanup, admin::explain,
         admin::audit_log,
         admin::principals,
         admin::revoke,

@@ -28,7 +28,7 @@ use crate::causes::causes;
 use crate::config::{AuditConfig, JobsConfig};
 use crate::operations::{App, OperationError};
 use crate::store::job_runs::{self, Report};
-use crate::store::{deliveries, idempotency};
+use crate::store::{deliveries, history, idempotency};
 use crate::trace::{self, Span};
 
 /// How often a replica looks whether a job is due: so quickly it takes over from one that died.
@@ -189,6 +189,7 @@ async fn upkeep(app: &App, config: JobsConfig, turn: &Turn) -> Result<(), Operat
     cleanup(app, &app.system("cleanup"), config.stale_after_hours, false, turn).await?;
     idempotency::prune(&mut *app.connection().await?, app.clock.now()).await?;
     deliveries::prune(&mut *app.connection().await?, app.clock.now()).await?;
+    history::sample(&mut *app.connection().await?, app.clock.now()).await?;
     let summary = reconciled?;
     tracing::debug!(?summary, "a round of upkeep is done");
     Ok(())

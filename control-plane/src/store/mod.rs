@@ -5,6 +5,7 @@ pub mod audit_partitions;
 pub mod audit_seals;
 pub mod cache;
 pub mod deliveries;
+pub mod history;
 pub mod idempotency;
 pub mod job_runs;
 pub mod owners;

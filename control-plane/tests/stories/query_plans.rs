@@ -12,7 +12,7 @@ use crate::MIGRATIONS;
 
 /// Tables that get rows as long as the service is used. Beside them are those that people fill by hand and those of one
 /// row or one a job.
-const GROWING: [&str; 7] = [
+const GROWING: [&str; 8] = [
     "runners",
     "audit_log",
     "audit_log_seals",
@@ -20,6 +20,7 @@ const GROWING: [&str; 7] = [
     "idempotency_keys",
     "webhook_deliveries",
     "github_runners_cache",
+    "runner_samples",
 ];
 
 /// Queries that may read all of a table, known by a part of them, and why.

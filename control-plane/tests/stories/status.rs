@@ -75,6 +75,8 @@ async fn each_job_is_told_with_what_came_of_it_and_when_it_comes_again(pool: PgP
     let told = status(&world).await?;
     assert_eq!(told["replica"], json!(world.app.replica));
     assert_eq!(findings(&told, "jobs")[0], ("ok", "upkeep is done on time"));
+    let samples: i64 = sqlx::query_scalar("select count(*) from runner_samples").fetch_one(&world.pool).await?;
+    assert_eq!(samples, 1, "runners are counted each time");
 
     world.advance(CONFIG.interval)?;
     drop(world.running("alice", "a").await?);

@@ -20,7 +20,8 @@ pub struct History {
     pub entries: u32,
     /// See [`entries`](Self::entries). The seals are no true ones, so the chain does not verify.
     pub unsealed: u32,
-    /// Each: keys of repeats, deliveries of webhooks, runners of somebody else on GitHub.
+    /// Each: keys of repeats, deliveries of webhooks, runners of somebody else on GitHub, counts of
+    /// runners, two a minute.
     pub others: u32,
 }
 
@@ -84,11 +85,15 @@ const STRANGERS: &str = "
     select 'org:$target', n, 'theirs-' || n, 'online', false, false, 1, array['self-hosted'], now(), now()
     from generate_series(1, $others) n";
 
+const SAMPLES: &str = "
+    insert into runner_samples (sampled_at, pending, active, offline, draining)
+    select now() - make_interval(secs => n * 30), n % 7, n % 50, n % 3, 0 from generate_series(1, $others) n";
+
 impl History {
     /// Writes it all into tables that hold no runners yet, and that no service is writing to, as somebody who may do
     /// anything with them, and has the database take stock.
     pub async fn write(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        for statement in [RUNNERS, ENTRIES, SEALS, CHECKPOINTS, PROGRESS, KEYS, DELIVERIES, STRANGERS] {
+        for statement in [RUNNERS, ENTRIES, SEALS, CHECKPOINTS, PROGRESS, KEYS, DELIVERIES, STRANGERS, SAMPLES] {
             sqlx::raw_sql(AssertSqlSafe(self.filled(statement))).execute(&mut *connection).await?;
         }
         sqlx::raw_sql("vacuum analyze").execute(connection).await.map(drop)

@@ -4,6 +4,7 @@
 
 mod audit_log;
 mod explain;
+mod history;
 mod principals;
 mod runners;
 mod status;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 pub(super) use audit_log::__path_audit_log;
 pub(super) use explain::__path_explain;
+pub(super) use history::__path_history;
 pub(super) use principals::{__path_principals, __path_restore, __path_revoke};
 pub(super) use runners::{__path_runners, __path_unmanaged};
 pub(super) use status::__path_status;
@@ -40,6 +42,7 @@ pub(super) fn routes(web: Arc<Web>) -> Router<Arc<Web>> {
         .route("/runners", get(runners::runners))
         .route("/unmanaged-runners", get(runners::unmanaged))
         .route("/status", get(status::status))
+        .route("/history", get(history::history))
         .route("/sync", post(upkeep::sync))
         .route("/cleanup", post(upkeep::cleanup))
         .route("/policy/explain", post(explain::explain))

@@ -33,6 +33,7 @@ macro_rules! contents {
 
 const CONTENTS: &[(&str, &[u8])] = contents![
     "admin/audit.js",
+    "admin/history.js",
     "admin/policy.js",
     "admin/principals.js",
     "admin/runners.js",
@@ -40,6 +41,7 @@ const CONTENTS: &[(&str, &[u8])] = contents![
     "api.js",
     "app.js",
     "ask.js",
+    "chart.js",
     "dom.js",
     "format.js",
     "icon.svg",
