@@ -1,4 +1,5 @@
-//! Reading runners, one or many. Each read leaves an audit entry.
+//! Reading runners, one or many. Each read leaves an audit entry before anything is told; one statement needs no
+//! transaction around it, and what is read changes nothing that could need to be undone.
 
 use serde_json::json;
 use sqlx::PgConnection;
@@ -34,14 +35,13 @@ pub struct ListCall {
 
 /// The caller's runner of this name or id.
 pub async fn read(app: &App, caller: &Caller, name_or_id: &str) -> Result<Runner, OperationError> {
-    let mut transaction = app.pool.begin().await?;
-    let found = find(&mut transaction, caller, name_or_id).await;
+    let mut conn = app.connection().await?;
+    let found = find(&mut conn, caller, name_or_id).await;
     let entry = match &found {
         Ok(runner) => Entry::new(&caller.origin, Event::RunnerRead, Outcome::Success).runner(runner),
         Err(error) => not_found(caller, Event::RunnerRead, name_or_id, error),
     };
-    entry.record(&mut transaction).await?;
-    transaction.commit().await?;
+    entry.record(&mut conn).await?;
     found
 }
 
@@ -56,15 +56,14 @@ pub async fn list(app: &App, caller: &Caller, call: &ListCall) -> Result<Listing
         before: call.before,
         limit: call.limit.saturating_add(1),
     };
-    let mut transaction = app.pool.begin().await?;
-    let mut found = runners::page(&mut transaction, &page).await?;
-    let total = runners::count(&mut transaction, &page).await?;
+    let mut conn = app.connection().await?;
+    let mut found = runners::page(&mut conn, &page).await?;
+    let total = runners::count(&mut conn, &page).await?;
     let more = i64::try_from(found.len()).is_ok_and(|found| found > call.limit);
     found.truncate(usize::try_from(call.limit).unwrap_or_default());
     let details = json!({"returned": found.len(), "total": total});
     let entry = Entry::new(&caller.origin, Event::RunnerListed, Outcome::Success).details(details);
-    entry.record(&mut transaction).await?;
-    transaction.commit().await?;
+    entry.record(&mut conn).await?;
     let next = found.last().filter(|_| more).map(|runner| runner.id);
     Ok(Listing { runners: found, total, next })
 }
