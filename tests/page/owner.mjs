@@ -26,6 +26,7 @@ test('a runner is registered, comes on line, is drained and goes', () => inBrows
   await issued.getByRole('button', { name: 'Copy' }).click();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), command);
   await issued.getByRole('button', { name: 'Done' }).click();
+  await page.locator('dialog').waitFor({ state: 'detached' });
   assert.ok(!(await page.content()).includes(command.match(/--token (\S+)/)[1]), 'the secret is shown once');
 
   const runner = row(page, 'blue-1');

@@ -29,7 +29,8 @@ async fn run_until(world: &World, config: AuditConfig, look: impl AsyncFn() -> b
         App::new(world.pool.clone(), world.github_config()?, PolicyFile::none(Clock::system().now()), Clock::system())?;
     let end = CancellationToken::new();
     let job = tokio::spawn(jobs::run_audit(Arc::clone(&app), config, end.clone()));
-    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+    // Other stories' transactions hold up the sealing of this one's entries.
+    let waited = tokio::time::timeout(Duration::from_mins(1), async {
         while !look().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
