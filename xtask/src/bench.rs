@@ -23,6 +23,8 @@ pub(crate) enum Bench {
     Growth(Options),
     /// The control plane behind Envoy beside the least that does the same in Python: processor time, throughput, latency.
     ControlPlane(Options),
+    /// A flood of bad tokens, and what a good client feels of it; tokens refused a second, latency.
+    Flood(Options),
 }
 
 /// How.
@@ -58,6 +60,7 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<()> {
             let variables = vec![as_shipped(workspace)?, (packages, place.into())];
             ("bench-control-plane", options, Build::Optimised, variables)
         }
+        Bench::Flood(options) => ("bench-flood", options, Build::Optimised, vec![as_shipped(workspace)?]),
     };
     let mut bench = program(build_benchmark(workspace, name, build)?);
     bench.current_dir(&workspace.root).args(&options.arguments);
@@ -83,4 +86,18 @@ fn build_benchmark(workspace: &Workspace, name: &str, build: Build) -> Result<Pa
     };
     step(&format!("cargo build of {name}"), || command::run(&mut cargo))?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_benchmark_has_a_command() {
+        let manifest = include_str!("../../bench/Cargo.toml");
+        let programs = manifest.lines().filter_map(|line| line.strip_prefix("name = \"bench-")?.strip_suffix('"'));
+        let missing: Vec<&str> = programs.clone().filter(|name| !Bench::has_subcommand(name)).collect();
+        assert_eq!(missing, [""; 0]);
+        assert!(programs.count() >= 5);
+    }
 }
