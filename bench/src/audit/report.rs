@@ -1,8 +1,8 @@
 //! The figures: a table for people, JSON for programs.
 
-use std::fs;
 use std::path::Path;
 
+use bench::report::write_json;
 use serde::Serialize;
 use sqlx::PgConnection;
 
@@ -35,8 +35,7 @@ impl Sizes {
 impl Report {
     /// Prints the table, and writes `audit.json`.
     pub(crate) fn publish(&self, directory: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(directory)?;
-        fs::write(directory.join("audit.json"), serde_json::to_string_pretty(self)?)?;
+        write_json(directory, "audit.json", self)?;
         println!("| | entries | seconds | entries a second | peak memory, MB |");
         println!("| --- | ---: | ---: | ---: | ---: |");
         for Figure { name, entries, seconds, peak_memory } in &self.figures {

@@ -1,8 +1,8 @@
 //! The figures: tables for people, JSON for programs.
 
-use std::fs;
 use std::path::Path;
 
+use bench::report::write_json;
 use serde::Serialize;
 
 use crate::measure::{Cost, Figure, Part};
@@ -21,8 +21,7 @@ pub(crate) struct Report {
 impl Report {
     /// Prints the tables, and writes `control-plane.json`.
     pub(crate) fn publish(&self, directory: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(directory)?;
-        fs::write(directory.join("control-plane.json"), serde_json::to_string_pretty(self)?)?;
+        write_json(directory, "control-plane.json", self)?;
         println!("| processor time a request | Python to ours | quartiles | goal | | ours, µs | Python, µs |");
         println!("| --- | ---: | --- | ---: | --- | ---: | ---: |");
         for Figure { name, ratio: [lower, ratio, upper], ours, peer } in &self.figures {

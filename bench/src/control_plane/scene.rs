@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 use bench::records;
+use bench::system::{WORKERS, options};
 use sqlx::{Connection as _, PgConnection};
-use testkit::github::{GithubConfig, Limits};
 use testkit::history::{History, ISSUER};
 use testkit::issuer::Mint;
 use testkit::system::{AUDIENCE, System, SystemOptions};
@@ -14,8 +14,6 @@ use crate::peer::Peer;
 /// Live runners; each of fifty owners has twenty.
 const LIVE: u32 = 1_000;
 const OWNERS: u32 = 50;
-/// Of Envoy: as many as there are processors.
-const WORKERS: u32 = 2;
 /// Who has twenty live runners, and asks for them.
 pub(crate) const READER: &str = "owner-7";
 /// Who asks for new ones.
@@ -33,14 +31,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) async fn start(arguments: &Arguments) -> anyhow::Result<Self> {
-        let variables = [("RECONCILE_INTERVAL_SECONDS", "86400"), ("RATE_LIMIT_PER_MINUTE", "0")];
-        let options = SystemOptions {
-            own_postgres: true,
-            envoy_concurrency: WORKERS,
-            control_plane: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-            github: GithubConfig { limits: Limits::NONE, ..SystemOptions::default().github },
-            ..SystemOptions::default()
-        };
+        let variables = [("RECONCILE_INTERVAL_SECONDS", "86400")];
+        let options = SystemOptions { envoy_concurrency: WORKERS, ..options(&variables) };
         let mut system = System::start(options).await?;
         system.control_planes().first_mut().context("no control plane")?.process().stop();
         let entries = arguments.runners;

@@ -1,9 +1,8 @@
 //! The figures: a table for people, JSON for programs, a picture for the documentation.
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use bench::report::{write, write_json};
 use bench::rounds::number;
 use serde::Serialize;
 
@@ -44,13 +43,8 @@ pub(crate) struct Footprints {
 impl Report {
     /// Prints the table, and writes `filter.json` and `filter.svg`.
     pub(crate) fn publish(&self, directory: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(directory)?;
-        let write = |name: &str, text: String| {
-            let path = directory.join(name);
-            fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))
-        };
-        write("filter.json", serde_json::to_string_pretty(self)?)?;
-        write("filter.svg", picture(&self.comparisons))?;
+        write_json(directory, "filter.json", self)?;
+        write(directory, "filter.svg", &picture(&self.comparisons))?;
         println!("{}", self.table());
         Ok(())
     }

@@ -6,16 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bench::kernel::processor_time;
 use bench::rounds::{number, quartiles};
+use bench::system::{WORKERS, options};
 use serde::Serialize;
-use testkit::github::{GithubConfig, Limits};
 use testkit::system::{System, SystemOptions};
 
 use crate::attack::Attack;
 use crate::good::{Felt, Good};
 use crate::kinds::{Bad, Kind};
 
-/// Of Envoy: as many as there are processors.
-const WORKERS: u32 = 2;
 /// More numbers than a part of a round uses, so that no token comes twice.
 const APART: u64 = 100_000_000;
 
@@ -57,14 +55,7 @@ struct Part {
 
 impl Scene {
     pub(crate) async fn start() -> anyhow::Result<Self> {
-        let variables = [("RATE_LIMIT_PER_MINUTE", "0")];
-        let options = SystemOptions {
-            own_postgres: true,
-            envoy_concurrency: WORKERS,
-            control_plane: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-            github: GithubConfig { limits: Limits::NONE, ..SystemOptions::default().github },
-            ..SystemOptions::default()
-        };
+        let options = SystemOptions { envoy_concurrency: WORKERS, ..options(&[]) };
         let system = System::start(options).await?;
         let edge = system.edge_url().trim_start_matches("http://").parse().context("the edge has no address")?;
         let (good, bad) = (Good::new(&system)?, Bad::new(system.issuer())?);

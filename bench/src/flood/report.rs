@@ -1,8 +1,8 @@
 //! The figures: a table for people, JSON for programs.
 
-use std::fs;
 use std::path::Path;
 
+use bench::report::write_json;
 use serde::Serialize;
 
 use crate::measure::Figure;
@@ -18,8 +18,7 @@ pub(crate) struct Report {
 impl Report {
     /// Prints the table, and writes `flood.json`.
     pub(crate) fn publish(&self, directory: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(directory)?;
-        fs::write(directory.join("flood.json"), serde_json::to_string_pretty(self)?)?;
+        write_json(directory, "flood.json", self)?;
         println!(
             "| {} bad tokens a second | reached | p50, ms | ratio | p99, ms | ratio | Envoy | keys fetched |",
             self.rate

@@ -1,8 +1,8 @@
 //! The figures: a table for people, JSON for programs.
 
-use std::fs;
 use std::path::Path;
 
+use bench::report::write_json;
 use serde::Serialize;
 
 use crate::figures::{Figure, Unit};
@@ -21,8 +21,7 @@ pub(crate) struct Report {
 impl Report {
     /// Prints a table for each shape, and writes `growth.json`.
     pub(crate) fn publish(&self, directory: &Path) -> anyhow::Result<()> {
-        fs::create_dir_all(directory)?;
-        fs::write(directory.join("growth.json"), serde_json::to_string_pretty(self)?)?;
+        write_json(directory, "growth.json", self)?;
         let mut shape = "";
         for figure in &self.figures {
             if figure.shape != shape {

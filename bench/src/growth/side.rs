@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bench::records;
+use bench::system::options;
 use identity::{DEFAULT_AUDIENCE, DEFAULT_GATEWAY, Signer};
 use sqlx::{Connection as _, PgConnection};
 use testkit::choices::Random;
-use testkit::github::{GithubConfig, Limits, ORGANIZATION};
+use testkit::github::ORGANIZATION;
 use testkit::history::{History, ISSUER};
-use testkit::system::{ControlPlane, System, SystemOptions};
+use testkit::system::{ControlPlane, System};
 
 /// Live runners of each owner.
 const EACH: u32 = 20;
@@ -71,15 +72,8 @@ impl Side {
     /// Starts it with full tables.
     pub(crate) async fn start(shape: Shape, size: u32, seed: u64, policy: &Path) -> anyhow::Result<Self> {
         let policy = policy.to_str().context("no text")?;
-        let variables =
-            [("RECONCILE_INTERVAL_SECONDS", "86400"), ("RATE_LIMIT_PER_MINUTE", "0"), ("POLICY_FILE", policy)];
-        let options = SystemOptions {
-            own_postgres: true,
-            control_plane: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-            github: GithubConfig { limits: Limits::NONE, ..SystemOptions::default().github },
-            ..SystemOptions::default()
-        };
-        let mut system = System::start(options).await?;
+        let variables = [("RECONCILE_INTERVAL_SECONDS", "86400"), ("POLICY_FILE", policy)];
+        let mut system = System::start(options(&variables)).await?;
         system.control_planes().first_mut().context("no control plane")?.process().stop();
         let mut connection = PgConnection::connect(system.database_url()).await?;
         let history = shape.history(size);
