@@ -20,7 +20,8 @@ function round(most) {
   return [1, 2, 4, 6, 8, 10].map((step) => step * unit).find((bound) => bound >= Math.max(most, 4));
 }
 
-const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
+/** All of them together. */
+export const sum = (numbers) => numbers.reduce((all, number) => all + number, 0);
 
 /**
  * A chart of `series` (`{ name, kind, values }`: one value for each of `times`, or null where nothing is known), with a

@@ -1,7 +1,7 @@
 // How a runner is shown in a table.
 import { el } from './dom.js';
-import { full, since } from './format.js';
 import { drift, nextStep, state } from './state.js';
+import { age } from './time.js';
 
 const badge = (runner) => {
   const [kind, text] = state(runner);
@@ -29,9 +29,5 @@ export const runnerColumns = [
   { title: 'Next step', cell: next, kind: 'wide' },
   { title: 'Labels', cell: labels },
   { title: 'Group', cell: (runner) => String(runner.runner_group_id), kind: 'narrow' },
-  {
-    title: 'Age',
-    cell: (runner) => el('time', { datetime: runner.created_at, title: full(runner.created_at) }, since(runner.created_at)),
-    kind: 'narrow',
-  },
+  { title: 'Age', cell: (runner) => age(runner.created_at), kind: 'narrow' },
 ];

@@ -1,7 +1,7 @@
 // How it went: registrations, denials, and runners over time.
 import { el, field, select } from '../dom.js';
 import { get, withQuery } from '../api.js';
-import { chart } from '../chart.js';
+import { chart, sum } from '../chart.js';
 import { count } from '../format.js';
 import { counted, listing } from '../listing.js';
 import { nothing, table } from '../table.js';
@@ -26,7 +26,7 @@ const REASONS = [
   { title: 'How often', cell: (one) => count(one.count), kind: 'narrow' },
 ];
 
-const all = (values) => count(values.reduce((sum, value) => sum + value, 0));
+const all = (values) => count(sum(values));
 const newest = (values) => count(values.findLast((value) => value !== null) ?? 0);
 
 /** How times are written: the day where the window is longer than one. */
@@ -65,7 +65,7 @@ export const overTime = (place) => listing(place, {
   fields: [field('Time', select('hours', WINDOWS))],
   async load({ hours }) {
     const told = await get(withQuery('/admin/history', { hours }));
-    const registered = told.buckets.reduce((sum, { provisions }) => sum + provisions, 0);
+    const registered = sum(told.buckets.map(({ provisions }) => provisions));
     return { content: el('div', { class: 'stack wide-apart' }, charts(told)), total: `${counted(registered, 'runner')} registered in this time` };
   },
 });

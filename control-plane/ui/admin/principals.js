@@ -2,9 +2,9 @@
 import { button, el, field, notice, select, textInput, valuesOf } from '../dom.js';
 import { get, post } from '../api.js';
 import { ask } from '../ask.js';
-import { full, since } from '../format.js';
 import { counted, listing } from '../listing.js';
 import { nothing, table } from '../table.js';
+import { ago } from '../time.js';
 
 const count = (name) => ({ title: name[0].toUpperCase() + name.slice(1), cell: (who) => String(who[name]), kind: 'narrow' });
 const person = ({ name, subject, issuer }) => [
@@ -13,11 +13,7 @@ const person = ({ name, subject, issuer }) => [
 const principalColumns = (refresh) => [
   { title: 'Principal', cell: person },
   count('pending'), count('active'), count('offline'), count('draining'),
-  {
-    title: 'Last registered',
-    cell: ({ last_provisioned_at: last }) => el('time', { datetime: last, title: full(last) }, `${since(last)} ago`),
-    kind: 'narrow',
-  },
+  { title: 'Last registered', cell: ({ last_provisioned_at: last }) => ago(last), kind: 'narrow' },
   {
     title: 'Actions',
     cell: (who) => button('Revoke', () => openRevoke(who, refresh), { class: 'danger', 'aria-label': `Revoke ${who.name}` }),
@@ -35,7 +31,7 @@ const revocationColumns = (refresh) => [
   { title: 'Revoked', cell: (revocation) => el('span', { class: 'runner-name' }, whom(revocation)) },
   { title: 'Reason', cell: ({ reason }) => reason || '–', kind: 'wide' },
   { title: 'By', cell: ({ revoked_by: by }) => by },
-  { title: 'Since', cell: ({ revoked_at: at }) => el('time', { datetime: at, title: full(at) }, `${since(at)} ago`), kind: 'narrow' },
+  { title: 'Since', cell: ({ revoked_at: at }) => ago(at), kind: 'narrow' },
   { title: 'Actions', cell: (revocation) => button('Restore', () => openRestore(revocation, refresh)), kind: 'actions' },
 ];
 

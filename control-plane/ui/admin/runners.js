@@ -1,11 +1,11 @@
 // Everybody's runners, and those that this service did not register.
 import { el, field, select } from '../dom.js';
 import { get, withQuery } from '../api.js';
-import { full, since } from '../format.js';
 import { counted, listing } from '../listing.js';
 import { runnerColumns } from '../runner-columns.js';
 import { STATES } from '../state.js';
 import { nothing, table } from '../table.js';
+import { age } from '../time.js';
 
 const PAGE = 50;
 
@@ -55,7 +55,7 @@ const UNMANAGED = [
   },
   { title: 'Labels', cell: ({ labels }) => labels.join(', ') || '–' },
   { title: 'Id on GitHub', cell: (runner) => String(runner.github_runner_id), kind: 'narrow' },
-  { title: 'Known for', cell: ({ first_seen_at: seen }) => el('time', { datetime: seen, title: full(seen) }, since(seen)), kind: 'narrow' },
+  { title: 'Known for', cell: ({ first_seen_at: seen }) => age(seen), kind: 'narrow' },
 ];
 
 /** Runners on GitHub that this service did not register. */

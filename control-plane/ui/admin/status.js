@@ -1,10 +1,11 @@
 // How the service does: what GitHub leaves it, its jobs, what is stuck, and the seal of the audit log.
 import { el } from '../dom.js';
 import { get } from '../api.js';
-import { count, full, since, stretch, until } from '../format.js';
+import { count, stretch, until } from '../format.js';
 import { counted, listing } from '../listing.js';
 import { runnerColumns } from '../runner-columns.js';
 import { nothing, table } from '../table.js';
+import { age, ago } from '../time.js';
 import { owner } from './runners.js';
 
 const JOBS = {
@@ -13,7 +14,6 @@ const JOBS = {
   audit: 'Seals the audit log and sends it on.',
 };
 
-const ago = (time) => (time ? el('time', { datetime: time, title: full(time) }, `${since(time)} ago`) : '–');
 const badge = (kind, words) => el('span', { class: `badge ${kind}` }, words);
 const section = (title, ...content) => el('section', { class: 'stack', 'aria-label': title }, el('h2', {}, title), content.flat());
 
@@ -69,7 +69,7 @@ function drains({ waiting, oldest_seconds: oldest, stuck_after_seconds: limit, s
     el('p', {}, queue, ` Stuck is who has waited for longer than ${stretch(limit)}. `,
       el('a', { href: '#/all?status=stuck' }, 'All that are stuck')),
     table('Stuck drains', [...runnerColumns.slice(0, 3), {
-      title: 'Waits for', cell: ({ drain }) => el('time', { datetime: drain.requested_at, title: full(drain.requested_at) }, since(drain.requested_at)), kind: 'narrow',
+      title: 'Waits for', cell: ({ drain }) => age(drain.requested_at), kind: 'narrow',
     }, { title: 'Owner', cell: owner, kind: 'broad' }], stuck),
   ];
 }

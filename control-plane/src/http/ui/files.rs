@@ -57,6 +57,7 @@ const CONTENTS: &[(&str, &[u8])] = contents![
     "state.js",
     "style.css",
     "table.js",
+    "time.js",
     "vendor/oauth4webapi/LICENSE.md",
     "vendor/oauth4webapi/index.js",
 ];
