@@ -53,7 +53,7 @@ impl FromRequestParts<Arc<Web>> for Caller {
 fn verify(headers: &HeaderMap, web: &Web) -> Result<Identity, String> {
     let value = single(headers, headers::ASSERTION)?.ok_or("no assertion")?;
     let assertion = value.to_str().map_err(|_| "the assertion is not ASCII")?;
-    let identity = web.verifier.verify(assertion, web.app.clock.unix_seconds()).map_err(|error| error.to_string())?;
+    let identity = web.assertions.verify(assertion, web.app.clock.unix_seconds()).map_err(|error| error.to_string())?;
     presentable(identity)
 }
 

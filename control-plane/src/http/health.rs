@@ -48,7 +48,7 @@ pub(super) async fn ready(State(web): State<Arc<Web>>) -> Result<Json<Value>, Ap
         }
         Err(_) => "timed out",
     };
-    let keys = web.verifier.key_ids().count();
+    let keys = web.assertions.keys();
     if database != "ok" || keys == 0 {
         return Err(ApiError::NotReady { database, keys });
     }

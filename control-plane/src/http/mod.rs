@@ -1,6 +1,7 @@
 //! The HTTP side: routes, who calls, and what errors look like.
 
 mod admin;
+mod assertions;
 mod body;
 mod caller;
 mod catalogue;
@@ -38,6 +39,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use crate::config::UiConfig;
 use crate::operations::App;
+use assertions::Assertions;
 use caller::DenialBudget;
 use limits::Limits;
 use ui::Ui;
@@ -49,7 +51,7 @@ const MAX_BODY: usize = 32 * 1024;
 pub struct Web {
     /// The operations' parts.
     pub app: Arc<App>,
-    verifier: Verifier,
+    assertions: Assertions,
     denials: DenialBudget,
     refusals: DenialBudget,
     webhooks: Webhooks,
@@ -72,10 +74,10 @@ impl Web {
         stuck_after: Duration,
     ) -> Arc<Self> {
         let ui = ui.and_then(Ui::new);
-        let limits = Limits::new(bounds);
+        let (assertions, limits) = (Assertions::new(verifier), Limits::new(bounds));
         let (denials, refusals) = Default::default();
         let stuck_after = TimeDelta::from_std(stuck_after).unwrap_or(TimeDelta::MAX);
-        Arc::new(Self { app, verifier, denials, refusals, webhooks, ui, limits, stuck_after })
+        Arc::new(Self { app, assertions, denials, refusals, webhooks, ui, limits, stuck_after })
     }
 
     /// Who has been draining since before this time is stuck.

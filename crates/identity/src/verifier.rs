@@ -59,6 +59,11 @@ impl Verifier {
     /// The identity that an assertion states, if a known edge stated it for this audience and it holds at `now`
     /// (Unix seconds).
     pub fn verify(&self, assertion: &str, now: u64) -> Result<Identity, AssertionError> {
+        self.verify_with_end(assertion, now).map(|(identity, _)| identity)
+    }
+
+    /// The same, with the end of the assertion's life (`exp`, Unix seconds), for a memory of those that held.
+    pub fn verify_with_end(&self, assertion: &str, now: u64) -> Result<(Identity, u64), AssertionError> {
         if assertion.len() > MAX_LENGTH {
             return Err(AssertionError::Malformed);
         }
@@ -85,7 +90,7 @@ impl Verifier {
     }
 }
 
-fn identity_of(claims: JWTClaims<Body>) -> Result<Identity, AssertionError> {
+fn identity_of(claims: JWTClaims<Body>) -> Result<(Identity, u64), AssertionError> {
     let (Some(issued_at), Some(expires_at)) = (claims.issued_at, claims.expires_at) else {
         return Err(AssertionError::Malformed);
     };
@@ -97,7 +102,8 @@ fn identity_of(claims: JWTClaims<Body>) -> Result<Identity, AssertionError> {
     if idp.is_empty() {
         return Err(AssertionError::Malformed);
     }
-    Ok(Identity { principal: Principal { issuer: idp, subject }, name, claims, token_sha256: tid })
+    let identity = Identity { principal: Principal { issuer: idp, subject }, name, claims, token_sha256: tid };
+    Ok((identity, expires_at.as_secs()))
 }
 
 #[cfg(test)]
