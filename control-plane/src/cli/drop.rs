@@ -18,7 +18,7 @@ use super::{Output, account, environment, open, screen};
 use crate::audit::{AuditKey, Chain, Dropped, Entry, Event, Gaps, Outcome, Records};
 use crate::config;
 use crate::store::audit_partitions::{self, Partition, Sealed};
-use crate::store::{audit_seals, roles};
+use crate::store::{self, audit_seals, roles};
 
 /// So many seals are compared at a time.
 const BATCH: i64 = 5_000;
@@ -171,7 +171,7 @@ fn count(counts: &mut [Dropped], partitions: &[Partition], sealed: &Sealed) {
 
 /// All or nothing, with an entry for each partition.
 async fn carry_out(pool: &PgPool, partitions: &[Partition], dropped: &[Dropped]) -> anyhow::Result<()> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = store::begin(pool).await?;
     sqlx::query(LOCK_TIMEOUT).execute(&mut *transaction).await?;
     for (partition, record) in partitions.iter().zip(dropped) {
         one(&mut transaction, partition, record).await.with_context(|| format!("{} stays", partition.name))?;

@@ -135,7 +135,7 @@ fn is_alive(runner: &Runner, remote: &RemoteRunner) -> bool {
 }
 
 async fn see(app: &App, origin: &Origin, runner: &Runner, remote: &RemoteRunner) -> Result<(), OperationError> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     if let Some(row) = same(&mut transaction, runner).await? {
         observe(&mut transaction, origin, &row, remote, app.clock.now()).await?;
         transaction.commit().await?;
@@ -163,7 +163,7 @@ async fn remove(
         turn.check()?;
         remove_from_github(app, runner, Priority::Background).await?;
     }
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     let Some(row) = same(&mut transaction, runner).await? else { return Ok(Action::KeptAlive) };
     delete(&mut transaction, origin, &row, reason, app.clock.now()).await?;
     transaction.commit().await?;

@@ -25,7 +25,7 @@ pub(super) async fn resolve(app: &App, origin: &Origin, row: &Runner, turn: &Tur
         Mode::RegistrationToken => row.secret_expires_at.is_some_and(|end| end > app.clock.now()),
         Mode::Jit => keep_jit(app, origin, row, turn).await?,
     };
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     let Some(row) = same(&mut transaction, row).await? else { return Ok(()) };
     let now = app.clock.now();
     // The intent has its end on record, also where an earlier secret stays in force.

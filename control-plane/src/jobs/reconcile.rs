@@ -92,7 +92,7 @@ async fn one_target(
             }
         }
     }
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     cache::replace(&mut transaction, target, &listing, listed).await?;
     transaction.commit().await?;
     let removed = interrupted::sweep(app, origin, target, &listing, started, turn).await?;
@@ -193,7 +193,7 @@ impl<'a> Round<'a> {
         if !is_news(row, remote) {
             return Ok(Done::Nothing);
         }
-        let mut transaction = self.app.pool.begin().await?;
+        let mut transaction = self.app.begin().await?;
         let Some(row) = same(&mut transaction, row).await? else { return Ok(Done::Nothing) };
         if !ours(&mut transaction, &row, remote).await? {
             return Ok(Done::Nothing);
@@ -211,7 +211,7 @@ impl<'a> Round<'a> {
         if let Some(remote) = self.app.github.runner(&row.target()?, id, Priority::Background).await? {
             return self.observe(row, &remote).await;
         }
-        let mut transaction = self.app.pool.begin().await?;
+        let mut transaction = self.app.begin().await?;
         let Some(row) = same(&mut transaction, row).await? else { return Ok(Done::Nothing) };
         let now = self.app.clock.now();
         delete(&mut transaction, self.origin, &row, DeletedReason::GoneFromGithub, now).await?;

@@ -36,7 +36,7 @@ async fn run(app: Arc<App>, caller: Caller, name_or_id: String) -> Result<Runner
 /// Finds the runner and commits the intent; one that is to be drained goes into the queue with it.
 pub(super) async fn begin(app: &App, caller: &Caller, name_or_id: &str, drain: bool) -> Result<Runner, OperationError> {
     let now = app.clock.now();
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     let found = find(&mut transaction, caller, name_or_id).await.and_then(|runner| {
         if app.is_under_way(&runner, now) && runner.state == State::Pending {
             return Err(OperationError::UnderWay);
@@ -61,7 +61,7 @@ pub(super) async fn begin(app: &App, caller: &Caller, name_or_id: &str, drain: b
 }
 
 pub(super) async fn finish(app: &App, origin: &Origin, runner: Runner) -> Result<Runner, OperationError> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     let row = runners::lock(&mut transaction, runner.id).await?.ok_or(OperationError::RunnerNotFound)?;
     if row.state != State::Deleted {
         delete(&mut transaction, origin, &row, DeletedReason::Deprovisioned, app.clock.now()).await?;

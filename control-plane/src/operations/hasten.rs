@@ -59,7 +59,7 @@ async fn record(
     remote: Option<RemoteRunner>,
 ) -> Result<(), OperationError> {
     let now = app.clock.now();
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     let row = runners::lock(&mut transaction, seen.id).await?;
     // Something else happened to it meanwhile; whoever did that knows better.
     let unchanged = |row: &Runner| row.state != State::Deleted && row.updated_at == seen.updated_at;

@@ -32,7 +32,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use identity::{Identity, Principal};
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, Postgres};
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio_util::task::TaskTracker;
 
 use crate::audit::{Actor, Origin};
@@ -41,6 +41,7 @@ use crate::config::GithubConfig;
 use crate::github::{Github, StartError};
 use crate::metrics::Metrics;
 use crate::policy::{Defaults, Policy, PolicyFile};
+use crate::store;
 use crate::store::runners::Runner;
 use crate::trace::carried;
 
@@ -118,6 +119,11 @@ impl App {
     /// A connection, for one statement or two.
     pub async fn connection(&self) -> sqlx::Result<PoolConnection<Postgres>> {
         self.pool.acquire().await
+    }
+
+    /// A transaction.
+    pub async fn begin(&self) -> sqlx::Result<Transaction<'static, Postgres>> {
+        store::begin(&self.pool).await
     }
 
     /// Does some work to its end although whoever asked for it goes away: what it began is recorded.

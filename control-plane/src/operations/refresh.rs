@@ -33,7 +33,7 @@ async fn record(
     remote: Option<RemoteRunner>,
 ) -> Result<Runner, OperationError> {
     let now = app.clock.now();
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     let row = runners::lock(&mut transaction, runner.id).await?.ok_or(OperationError::RunnerNotFound)?;
     // Something else happened to it meanwhile; the next look at it will tell.
     let unchanged = row.state != State::Deleted && row.github_runner_id == runner.github_runner_id;

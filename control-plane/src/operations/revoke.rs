@@ -34,7 +34,7 @@ pub(super) async fn hold_off_revocations(conn: &mut PgConnection, caller: &Ident
 /// Revokes somebody, and puts all runners that they asked for into the drain queue. Safe to repeat. The runners' ids.
 pub async fn revoke(app: &App, origin: &Origin, revoked: Revoked, reason: &str) -> Result<Vec<Uuid>, OperationError> {
     let now = app.clock.now();
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     revocations::lock(&mut transaction).await?;
     let revocation =
         Revocation { revoked, reason: reason.to_owned(), revoked_by: name_of(&origin.actor), revoked_at: now };
@@ -93,7 +93,7 @@ pub async fn prospect(app: &App, revoked: &Revoked) -> Result<Prospect, Operatio
 
 /// Takes a revocation back. Runners that are in the drain queue for it still go.
 pub async fn restore(app: &App, origin: &Origin, revoked: &Revoked) -> Result<(), OperationError> {
-    let mut transaction = app.pool.begin().await?;
+    let mut transaction = app.begin().await?;
     if !revocations::delete(&mut transaction, revoked).await? {
         return Err(OperationError::NotRevoked(revoked.to_string()));
     }

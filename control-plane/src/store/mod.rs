@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::TryFutureExt as _;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection as _, Executor as _, PgConnection, PgPool};
+use sqlx::{Connection as _, Executor as _, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::config::DatabaseConfig;
 
@@ -43,6 +43,15 @@ pub fn pool(config: &DatabaseConfig) -> PgPool {
         .before_acquire(|connection, rest| Box::pin(is_alive(connection, rest.idle_for)))
         .after_connect(|connection, _| Box::pin(connection.execute(IDLE_IN_TRANSACTION).map_ok(drop)))
         .connect_lazy_with(config.options.clone())
+}
+
+/// Begins a transaction, in a task of its own. Whoever waits for it may go away (a client, a time-out) while the database is
+/// being told; the task goes on, and rolls back what nobody takes. Without that, the connection would go to the next one in
+/// a transaction that nobody knows of and nobody commits (<https://github.com/launchbadge/sqlx/issues/4393>).
+pub async fn begin(pool: &PgPool) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let pool = pool.clone();
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that may")]
+    tokio::spawn(async move { pool.begin().await }).await.map_err(|error| sqlx::Error::Io(error.into()))?
 }
 
 async fn is_alive(connection: &mut PgConnection, rested: Duration) -> sqlx::Result<bool> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use control_plane::audit::{AuditKey, Dropped};
 use control_plane::clock::Clock;
 use control_plane::jobs;
+use control_plane::store;
 use identity::KeyPair;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -137,7 +138,7 @@ async fn a_month_that_went_otherwise_is_found(pool: PgPool) -> anyhow::Result<()
     };
     for key in [None, Some(AuditKey::from_pem(&other.private_pem)?)] {
         let forged = forged.clone().signed(key.as_ref());
-        let mut transaction = pool.begin().await?;
+        let mut transaction = store::begin(&pool).await?;
         sqlx::raw_sql("set local session_replication_role = replica; delete from audit_log_drops")
             .execute(&mut *transaction)
             .await?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use control_plane::audit::{Actor, Entry, Event, Origin, Outcome};
 use control_plane::jobs::{self, Job};
+use control_plane::store;
 use sqlx::{PgConnection, PgPool};
 
 use crate::MIGRATIONS;
@@ -47,7 +48,7 @@ async fn ten_writers_at_once_leave_no_gap_and_no_double(pool: PgPool) -> anyhow:
         let pool = pool.clone();
         writers.push(tokio::spawn(async move {
             for round in 0..40 {
-                let mut transaction = pool.begin().await?;
+                let mut transaction = store::begin(&pool).await?;
                 for entry in 0..=round % 3 {
                     write(&mut transaction, &format!("{writer}-{round}-{entry}")).await?;
                 }
@@ -87,13 +88,13 @@ async fn ten_writers_at_once_leave_no_gap_and_no_double(pool: PgPool) -> anyhow:
 #[sqlx::test(migrator = "MIGRATIONS")]
 async fn a_late_commit_never_falls_behind_a_sealed_position(pool: PgPool) -> anyhow::Result<()> {
     let world = World::new(pool.clone()).await?;
-    let mut late = pool.begin().await?;
+    let mut late = store::begin(&pool).await?;
     write(&mut late, "late").await?;
     for name in ["b", "c"] {
         write(&mut *pool.acquire().await?, name).await?;
     }
     assert_eq!(seal_once(&world).await?, 0, "what came after it waits");
-    let mut later = pool.begin().await?;
+    let mut later = store::begin(&pool).await?;
     write(&mut later, "later").await?;
     late.commit().await?;
     assert_eq!(seal(&world).await?, 3);
@@ -107,7 +108,7 @@ async fn a_late_commit_never_falls_behind_a_sealed_position(pool: PgPool) -> any
 
 #[sqlx::test(migrator = "MIGRATIONS")]
 async fn sealing_holds_nobody_up(pool: PgPool) -> anyhow::Result<()> {
-    let mut sealer = pool.begin().await?;
+    let mut sealer = store::begin(&pool).await?;
     write(&mut *pool.acquire().await?, "before").await?;
     control_plane::store::audit_seals::lock(&mut sealer).await?;
     let writing = async { write(&mut *pool.acquire().await?, "meanwhile").await };

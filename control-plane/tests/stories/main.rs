@@ -23,6 +23,7 @@ mod doctor_findings;
 mod drain;
 mod drift;
 mod faults;
+mod given_up;
 mod history;
 mod hostile;
 mod idempotency;

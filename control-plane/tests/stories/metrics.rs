@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use control_plane::metrics::METRICS;
+use control_plane::store;
 use identity::headers;
 use reqwest::Method;
 use serde_json::json;
@@ -123,7 +124,7 @@ async fn what_can_not_be_read_is_left_out_and_counted(pool: PgPool) -> anyhow::R
     assert_eq!(failures(&before, "runners")?, 0);
 
     // A lock that is held keeps readings waiting; a table that is not there fails them.
-    let mut lock = pool.begin().await?;
+    let mut lock = store::begin(&pool).await?;
     sqlx::query("lock table audit_log in access exclusive mode").execute(&mut *lock).await?;
     sqlx::query("alter table job_runs rename to gone").execute(&pool).await?;
     let started = std::time::Instant::now();
