@@ -114,7 +114,8 @@ mod tests {
         let (assertions, assertion) = (assertions(&pair), assertion(&pair, "{}"));
         assertions.verify(&assertion, NOW).unwrap();
         let (signed, signature) = assertion.rsplit_once('.').unwrap();
-        let other = format!("{signed}.{}{}", if signature.starts_with('A') { "B" } else { "A" }, &signature[1..]);
+        let (first, rest) = signature.split_at(1);
+        let other = format!("{signed}.{}{rest}", if first == "A" { "B" } else { "A" });
         for forged in [other, signed.to_owned(), format!("{assertion}="), format!(" {assertion}")] {
             assert!(assertions.verify(&forged, NOW).is_err(), "{forged}");
             assert!(assertions.verify(&forged, NOW).is_err(), "{forged}");

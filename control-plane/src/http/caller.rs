@@ -8,6 +8,8 @@ use axum::http::header::USER_AGENT;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use identity::{Identity, headers};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 
 use super::middleware::RequestId;
 use super::{ApiError, Web};
@@ -23,7 +25,21 @@ const MAX_PATH: usize = 256;
 /// port can make any number of them, and must not be able to fill the database; the log counts the rest.
 const DENIALS_A_MINUTE: u32 = 60;
 
+/// A caller, with the connection that told that nobody revoked them: a read goes on with it.
+pub(super) struct Admitted {
+    pub(super) caller: Caller,
+    pub(super) connection: PoolConnection<Postgres>,
+}
+
 impl FromRequestParts<Arc<Web>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, ApiError> {
+        Admitted::from_request_parts(parts, web).await.map(|admitted| admitted.caller)
+    }
+}
+
+impl FromRequestParts<Arc<Web>> for Admitted {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, web: &Arc<Web>) -> Result<Self, ApiError> {
@@ -35,12 +51,14 @@ impl FromRequestParts<Arc<Web>> for Caller {
                     record(parts, web, &web.refusals, &origin, "too many requests of this principal").await?;
                     return Err(ApiError::RateLimited(wait));
                 }
-                if let Some(revoked) = revocation_of(&mut *web.app.connection().await?, &identity).await? {
+                let mut connection = web.app.connection().await?;
+                if let Some(revoked) = revocation_of(&mut connection, &identity).await? {
+                    drop(connection);
                     let error = OperationError::Revoked(revoked.to_string());
                     record(parts, web, &web.refusals, &origin, &error.to_string()).await?;
                     return Err(error.into());
                 }
-                Ok(Self { identity, origin, policy })
+                Ok(Self { caller: Caller { identity, origin, policy }, connection })
             }
             Err(reason) => {
                 record_denial(parts, web, &reason).await?;

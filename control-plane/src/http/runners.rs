@@ -11,6 +11,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::body::{invalid, parse};
+use super::caller::Admitted;
 use super::openapi::ProblemBody;
 use super::views::{ListView, ProvisionView, RunnerView, answer, view};
 use super::{ApiError, Web};
@@ -115,7 +116,7 @@ pub(super) struct ListQuery {
 )]
 pub(super) async fn list(
     State(web): State<Arc<Web>>,
-    caller: Caller,
+    mut admitted: Admitted,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<ListView>, ApiError> {
     let Query(query) = query.map_err(|rejection| invalid(rejection.body_text()))?;
@@ -125,8 +126,8 @@ pub(super) async fn list(
     }
     let label = query.label.map(|label| label.to_ascii_lowercase());
     let call = ListCall { state: query.status, label, before: query.cursor, limit };
-    let listing = operations::list(&web.app, &caller, &call).await?;
-    let runners = listing.runners.iter().map(|runner| view(&web.app, runner)).collect::<Result<Vec<_>, _>>()?;
+    let listing = operations::list(&mut admitted.connection, &admitted.caller, &call).await?;
+    let runners = listing.runners.into_iter().map(|runner| view(&web.app, runner)).collect::<Result<Vec<_>, _>>()?;
     Ok(Json(ListView { runners, total: listing.total, next_cursor: listing.next }))
 }
 
@@ -148,11 +149,11 @@ pub(super) async fn list(
 )]
 pub(super) async fn read(
     State(web): State<Arc<Web>>,
-    caller: Caller,
+    mut admitted: Admitted,
     Path(name): Path<String>,
 ) -> Result<Json<RunnerView>, ApiError> {
-    let runner = operations::read(&web.app, &caller, &name).await?;
-    Ok(Json(view(&web.app, &runner)?))
+    let runner = operations::read(&mut admitted.connection, &admitted.caller, &name).await?;
+    Ok(Json(view(&web.app, runner)?))
 }
 
 /// Asks GitHub about one of your runners now.
@@ -177,7 +178,7 @@ pub(super) async fn refresh(
     Path(name): Path<String>,
 ) -> Result<Json<RunnerView>, ApiError> {
     let runner = operations::refresh(&web.app, &caller, &name).await?;
-    Ok(Json(view(&web.app, &runner)?))
+    Ok(Json(view(&web.app, runner)?))
 }
 
 /// Options of a deletion; an unknown one must not be taken for done.
@@ -224,5 +225,5 @@ pub(super) async fn deprovision(
         operations::deprovision(app, caller, name).await?
     };
     let status = if runner.state == RunnerState::Deleted { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(view(&web.app, &runner)?)))
+    Ok((status, Json(view(&web.app, runner)?)))
 }

@@ -123,8 +123,7 @@ impl From<Principal> for Owner {
     }
 }
 
-pub(super) fn view(app: &App, runner: &Runner) -> Result<RunnerView, OperationError> {
-    let runner = runner.clone();
+pub(super) fn view(app: &App, runner: Runner) -> Result<RunnerView, OperationError> {
     Ok(RunnerView {
         runner_id: runner.id,
         github_url: runner.target()?.web_url(&app.web_url),

@@ -23,48 +23,47 @@ pub(super) async fn issued(
     secret: Secret,
 ) -> Result<Provisioned, OperationError> {
     let now = app.clock.now();
-    let sha256 = secret.sha256();
-    let mut transaction = app.pool.begin().await?;
-    let held_off = hold_off_revocations(&mut transaction, &caller.identity).await;
-    let row = current(&mut transaction, &begun).await?;
+    let (runner, sha256) = (begun.runner, secret.sha256());
     let details = json!({
-        "mode": begun.runner.mode, "expires_at": secret.expires_at, "github_runner_id": secret.github_runner_id,
+        "mode": runner.mode, "expires_at": secret.expires_at, "github_runner_id": secret.github_runner_id,
         "secret_sha256": sha256,
     });
+    let issued = Issued { sha256: &sha256, expires_at: secret.expires_at, github_runner_id: secret.github_runner_id };
+    let mut transaction = app.begin().await?;
     // Somebody ended the runner or revoked the caller, or a later attempt overtook this one: the secret goes to nobody.
-    let error = match (&row, held_off) {
-        (Some(_), Ok(())) => None,
-        (None, Ok(())) => Some(OperationError::RunnerDeleted),
-        (_, Err(error @ OperationError::Revoked(_))) => Some(error),
-        (_, Err(error)) => return Err(error),
-    };
-    if let Some(error) = error {
-        let entry =
-            Entry::new(&caller.origin, Event::ProvisionDiscarded, Outcome::Failure).reasons([error.to_string()]);
-        entry.runner(&begun.runner).details(details).record(&mut transaction).await?;
-        if let Some(row) = row {
+    let discarded = match hold_off_revocations(&mut transaction, &caller.identity).await {
+        Ok(()) if runners::set_issued(&mut transaction, runner.id, runner.requested_at, &issued, now).await? => None,
+        Ok(()) => Some(OperationError::RunnerDeleted),
+        Err(error @ OperationError::Revoked(_)) => {
             // The drain queue takes away whatever is left of it.
-            runners::set_issuance(&mut transaction, row.id, Issuance::Unknown, now).await?;
+            if current(&mut transaction, &runner).await?.is_some() {
+                runners::set_issuance(&mut transaction, runner.id, Issuance::Unknown, now).await?;
+            }
+            Some(error)
         }
-        transaction.commit().await?;
-        discard(app, &begun.runner, &secret).await;
+        Err(error) => return Err(error),
+    };
+    let (event, outcome) = match discarded {
+        None => (Event::ProvisionIssued, Outcome::Success),
+        Some(_) => (Event::ProvisionDiscarded, Outcome::Failure),
+    };
+    let reasons = discarded.iter().map(OperationError::to_string);
+    let entry = Entry::new(&caller.origin, event, outcome).runner(&runner).reasons(reasons).details(details);
+    entry.record(&mut transaction).await?;
+    transaction.commit().await?;
+    if let Some(error) = discarded {
+        discard(app, &runner, &secret).await;
         return Err(error);
     }
-    let row = row.ok_or(OperationError::RunnerDeleted)?;
-    let issued = Issued { sha256: &sha256, expires_at: secret.expires_at, github_runner_id: secret.github_runner_id };
-    runners::set_issued(&mut transaction, row.id, &issued, now).await?;
-    let entry = Entry::new(&caller.origin, Event::ProvisionIssued, Outcome::Success);
-    entry.runner(&row).details(details).record(&mut transaction).await?;
-    transaction.commit().await?;
-    tracing::info!(runner = %row.id, name = row.name, target = row.target, "issued a runner's secret");
-    let github_url = row.target()?.web_url(&app.web_url);
-    Ok(Provisioned { runner: row, secret, github_url })
+    tracing::info!(runner = %runner.id, name = runner.name, target = runner.target, "issued a runner's secret");
+    let github_url = runner.target()?.web_url(&app.web_url);
+    Ok(Provisioned { runner, secret, github_url })
 }
 
 /// The runner, locked, if it still waits for this very attempt.
-async fn current(conn: &mut PgConnection, begun: &Begun) -> sqlx::Result<Option<Runner>> {
-    let row = runners::lock(conn, begun.runner.id).await?;
-    Ok(row.filter(|row| row.state != State::Deleted && row.requested_at == begun.runner.requested_at))
+async fn current(conn: &mut PgConnection, begun: &Runner) -> sqlx::Result<Option<Runner>> {
+    let row = runners::lock(conn, begun.id).await?;
+    Ok(row.filter(|row| row.state != State::Deleted && row.requested_at == begun.requested_at))
 }
 
 async fn discard(app: &App, runner: &Runner, secret: &Secret) {
@@ -101,8 +100,8 @@ async fn record_failure(
     unknown: bool,
 ) -> Result<(), OperationError> {
     let now = app.clock.now();
-    let mut transaction = app.pool.begin().await?;
-    let Some(row) = current(&mut transaction, begun).await? else { return Ok(()) };
+    let mut transaction = app.begin().await?;
+    let Some(row) = current(&mut transaction, &begun.runner).await? else { return Ok(()) };
     let (event, outcome) =
         if unknown { (Event::ProvisionUnknown, Outcome::Unknown) } else { (Event::ProvisionFailed, Outcome::Failure) };
     let entry = Entry::new(&caller.origin, event, outcome).runner(&row).reasons([causes(error)]);

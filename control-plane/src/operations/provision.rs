@@ -22,7 +22,6 @@ use crate::audit::{Entry, Event, Outcome};
 use crate::clock::random_suffix;
 use crate::policy::{Granted, NameChoice, ProvisionRequest, Wish};
 use crate::runner::{Issuance, State};
-use crate::store::cache;
 use crate::store::idempotency::{self, Known};
 use crate::store::runners::{self, Runner};
 
@@ -112,7 +111,7 @@ async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError>
     let (wish, grants) = decide(app, call).await?;
     for _ in 0..MAX_DRAWS {
         let mut runner = new_runner(app, &call.caller, &wish)?;
-        let mut transaction = app.pool.begin().await?;
+        let mut transaction = app.begin().await?;
         hold_off_revocations(&mut transaction, &call.caller.identity).await?;
         if let Some(key) = &key
             && let Some(known) = key.claim(&mut transaction, &runner).await?
@@ -123,9 +122,7 @@ async fn begin(app: &App, call: &ProvisionCall) -> Result<Begun, OperationError>
         }
         let granted = quota::choose(&mut transaction, &grants, runner.created_at).await?;
         (runner.owner_issuer, runner.owner_subject) = (granted.owner.issuer, granted.owner.subject);
-        let free = runners::insert(&mut transaction, &runner, &call.caller.identity).await?
-            && !cache::has_name(&mut transaction, &wish.target, &runner.name).await?;
-        if free {
+        if runners::insert(&mut transaction, &runner, &call.caller.identity).await? {
             record_intent(&mut transaction, &call.caller, &runner, &granted.reasons, false).await?;
             transaction.commit().await?;
             return Ok(Begun { runner, before: None });

@@ -5,7 +5,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{App, Caller, OperationError};
+use super::{Caller, OperationError};
 use crate::audit::{Entry, Event, Outcome};
 use crate::runner::State;
 use crate::store::runners::{self, Page, Runner};
@@ -34,19 +34,18 @@ pub struct ListCall {
 }
 
 /// The caller's runner of this name or id.
-pub async fn read(app: &App, caller: &Caller, name_or_id: &str) -> Result<Runner, OperationError> {
-    let mut conn = app.connection().await?;
-    let found = find(&mut conn, caller, name_or_id).await;
+pub async fn read(conn: &mut PgConnection, caller: &Caller, name_or_id: &str) -> Result<Runner, OperationError> {
+    let found = find(conn, caller, name_or_id).await;
     let entry = match &found {
         Ok(runner) => Entry::new(&caller.origin, Event::RunnerRead, Outcome::Success).runner(runner),
         Err(error) => not_found(caller, Event::RunnerRead, name_or_id, error),
     };
-    entry.record(&mut conn).await?;
+    entry.record(conn).await?;
     found
 }
 
 /// A page of the caller's runners.
-pub async fn list(app: &App, caller: &Caller, call: &ListCall) -> Result<Listing, OperationError> {
+pub async fn list(conn: &mut PgConnection, caller: &Caller, call: &ListCall) -> Result<Listing, OperationError> {
     let owners = caller.owners();
     // One more than asked for tells whether there is a next page.
     let page = Page {
@@ -56,14 +55,15 @@ pub async fn list(app: &App, caller: &Caller, call: &ListCall) -> Result<Listing
         before: call.before,
         limit: call.limit.saturating_add(1),
     };
-    let mut conn = app.connection().await?;
-    let mut found = runners::page(&mut conn, &page).await?;
-    let total = runners::count(&mut conn, &page).await?;
-    let more = i64::try_from(found.len()).is_ok_and(|found| found > call.limit);
+    let mut found = runners::page(conn, &page).await?;
+    let returned = i64::try_from(found.len()).unwrap_or(i64::MAX);
+    let more = returned > call.limit;
+    // Whoever sees all of them on one page has counted them.
+    let total = if more || call.before.is_some() { runners::count(conn, &page).await? } else { returned };
     found.truncate(usize::try_from(call.limit).unwrap_or_default());
     let details = json!({"returned": found.len(), "total": total});
     let entry = Entry::new(&caller.origin, Event::RunnerListed, Outcome::Success).details(details);
-    entry.record(&mut conn).await?;
+    entry.record(conn).await?;
     let next = found.last().filter(|_| more).map(|runner| runner.id);
     Ok(Listing { runners: found, total, next })
 }

@@ -63,19 +63,6 @@ pub async fn was_there_before(
     .await
 }
 
-/// Whether GitHub has a runner of this name, as far as the newest listing knows.
-pub async fn has_name(conn: &mut PgConnection, target: &Target, name: &str) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"select exists (
-            select from github_runners_cache where target = $1 and lower(name) = lower($2)
-        ) as "exists!""#,
-        target.to_string(),
-        name
-    )
-    .fetch_one(conn)
-    .await
-}
-
 /// Forgets a runner that GitHub has no more.
 pub async fn forget(conn: &mut PgConnection, target: &str, github_runner_id: i64) -> sqlx::Result<()> {
     sqlx::query!(

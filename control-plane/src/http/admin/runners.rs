@@ -56,8 +56,8 @@ pub(in crate::http) struct OwnedRunner {
     owner: Owner,
 }
 
-pub(super) fn owned(app: &App, runner: &Runner) -> Result<OwnedRunner, OperationError> {
-    Ok(OwnedRunner { runner: view(app, runner)?, owner: runner.owner().into() })
+pub(super) fn owned(app: &App, runner: Runner) -> Result<OwnedRunner, OperationError> {
+    Ok(OwnedRunner { owner: runner.owner().into(), runner: view(app, runner)? })
 }
 
 /// Lists everybody's runners, the oldest first.
@@ -95,7 +95,7 @@ pub(in crate::http) async fn runners(
     let more = i64::try_from(found.len()).is_ok_and(|found| found > limit);
     found.truncate(usize::try_from(limit).unwrap_or_default());
     let next_cursor = found.last().filter(|_| more).map(|runner| runner.id);
-    let runners = found.iter().map(|runner| owned(&web.app, runner)).collect::<Result<_, _>>()?;
+    let runners = found.into_iter().map(|runner| owned(&web.app, runner)).collect::<Result<_, _>>()?;
     Ok(Json(AllRunners { runners, next_cursor }))
 }
 

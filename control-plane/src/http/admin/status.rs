@@ -218,7 +218,7 @@ async fn drains(
         waiting: length,
         oldest_seconds,
         stuck_after_seconds: web.stuck_after.num_seconds(),
-        stuck: stuck.iter().map(|runner| owned(&web.app, runner)).collect::<Result<_, _>>()?,
+        stuck: stuck.into_iter().map(|runner| owned(&web.app, runner)).collect::<Result<_, _>>()?,
     })
 }
 

@@ -10,14 +10,19 @@ use super::Runner;
 use crate::github::RemoteRunner;
 use crate::runner::{DeletedReason, Drift, Issuance, State};
 
-/// Records the intent to register a runner, and who asked for it. False if a live runner of the target has the name.
+/// Records the intent to register a runner, and who asked for it. False if a live runner of the target has the name, or
+/// GitHub has a runner of that name as far as the newest listing knows; then the transaction has to be rolled back.
 pub async fn insert(conn: &mut PgConnection, runner: &Runner, provisioner: &Identity) -> sqlx::Result<bool> {
-    let inserted = sqlx::query!(
-        "insert into runners (id, target, name, owner_issuer, owner_subject, owner_name, mode, labels, runner_group_id,
+    sqlx::query_scalar!(
+        r#"with inserted as (insert into runners (id, target, name, owner_issuer, owner_subject, owner_name, mode, labels, runner_group_id,
             ephemeral, disable_update, state, issuance, requested_at, created_at, updated_at, provisioner_issuer,
             provisioner_subject, provisioner_claims)
         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $14, $15, $16, $17)
-        on conflict (target, lower(name)) where state <> 'deleted' do nothing",
+        on conflict (target, lower(name)) where state <> 'deleted' do nothing
+        returning id)
+        select exists (select from inserted) and not exists (
+            select from github_runners_cache where target = $2 and lower(name) = lower($3)
+        ) as "free!""#,
         runner.id,
         runner.target,
         runner.name,
@@ -36,9 +41,8 @@ pub async fn insert(conn: &mut PgConnection, runner: &Runner, provisioner: &Iden
         provisioner.principal.subject,
         claims(provisioner),
     )
-    .execute(conn)
-    .await?;
-    Ok(inserted.rows_affected() == 1)
+    .fetch_one(conn)
+    .await
 }
 
 /// Claims as they are kept: PostgreSQL takes no NUL in a text.
@@ -102,26 +106,29 @@ pub struct Issued<'a> {
     pub github_runner_id: Option<i64>,
 }
 
-/// Records that a secret was issued.
+/// Records that a secret was issued to a runner's attempt of that time. False if the runner has ended or a later attempt has
+/// begun.
 pub async fn set_issued(
     conn: &mut PgConnection,
     id: Uuid,
+    requested_at: DateTime<Utc>,
     issued: &Issued<'_>,
     now: DateTime<Utc>,
-) -> sqlx::Result<()> {
-    sqlx::query!(
+) -> sqlx::Result<bool> {
+    let updated = sqlx::query!(
         "update runners set issuance = 'issued', secret_sha256 = $2, secret_expires_at = $3,
             github_runner_id = coalesce($4, github_runner_id), missing_since = null, updated_at = $5
-        where id = $1",
+        where id = $1 and requested_at = $6 and state <> 'deleted'",
         id,
         issued.sha256,
         issued.expires_at,
         issued.github_runner_id,
-        now
+        now,
+        requested_at
     )
     .execute(conn)
-    .await
-    .map(drop)
+    .await?;
+    Ok(updated.rows_affected() == 1)
 }
 
 /// Records what GitHub says of a runner, and the state that follows.
