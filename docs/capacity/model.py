@@ -2,7 +2,7 @@
 """What one deployment carries: GitHub's limits, Postgres's growth, and which of them ends first.
 
     model.py [--runners-per-hour N] [--minutes M] [--standing N] [--installations N] [--hourly N] [--interval S]
-             [--webhooks yes|no] [--keep-months N]
+             [--webhooks yes|no] [--keep-months N] [--reads N]
 
 docs/capacity.md says where each number comes from.
 """
@@ -20,6 +20,8 @@ ENTRIES = 5  # of a runner that is asked for, issued, seen, on line and deleted
 ENTRY, SEAL, ROW = 534, 138, 702  # bytes with indexes
 KEY, DELIVERY = 366, 178  # of an idempotency key (kept for a day), of a webhook delivery (kept for a week)
 SEALED_A_SECOND = 39_000
+# Milliseconds of a processor, of Envoy, the service and Postgres together. A delivery is taken for as much as a provision.
+PROVISION, READ, COMPARED = 3.6, 1.1, 0.06
 
 
 def calls(a, runners_per_hour):
@@ -59,6 +61,13 @@ def gigabytes(a):
     return rows / 1e9, entries / 1e9, passing / 1e9
 
 
+def processors(a, alive):
+    """How many of the whole deployment are busy."""
+    deliveries = a.runners_per_hour if a.webhooks == "yes" else 0
+    asked = (a.runners_per_hour + deliveries) * PROVISION + a.reads * READ
+    return (asked / 3600 + alive * COMPARED / a.interval) / 1000
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runners-per-hour", type=int, default=500)
@@ -69,8 +78,9 @@ def main():
     parser.add_argument("--interval", type=int, default=60, help="RECONCILE_INTERVAL_SECONDS")
     parser.add_argument("--webhooks", choices=["yes", "no"], default="yes")
     parser.add_argument("--keep-months", type=int, default=12, help="that audit entries stay in the database, 1 to 12")
+    parser.add_argument("--reads", type=int, default=10_000, help="of one runner, an hour, by all callers")
     a = parser.parse_args()
-    if min(a.minutes, a.installations, a.hourly, a.interval) < 1 or min(a.runners_per_hour, a.standing) < 0:
+    if min(a.minutes, a.installations, a.hourly, a.interval) < 1 or min(a.runners_per_hour, a.standing, a.reads) < 0:
         parser.error("numbers must be positive")
     if not 1 <= a.keep_months <= 12:
         parser.error("--keep-months is 1 to 12")
@@ -85,6 +95,7 @@ def main():
     print(f"runner groups        at least {max(1, math.ceil(alive / GROUP))}")
     print(f"Postgres             {rows:.1f} GB of runners and {entries:.1f} GB of audit log a year, {passing:.2f} GB passing")
     print(f"sealing              {a.runners_per_hour * ENTRIES / 3600 / SEALED_A_SECOND:.4%} of what it can")
+    print(f"processors           {processors(a, alive):.1%} of one")
     print(f"at most              {most(a)} runners an hour with these settings")
     print("it fits" if fits(a, a.runners_per_hour) else "it does NOT fit: see docs/capacity.md, “Further”")
 
