@@ -92,7 +92,8 @@ async fn services(config: Option<ServeConfig>, runner: Option<&str>, clock: &Clo
     let mut findings = Vec::new();
     let pool = database.map(|database| store::pool(&database));
     if let Some(pool) = &pool {
-        findings.extend(doctor::check_database(pool).await);
+        let stuck_after = config::drain_stuck(&environment).ok();
+        findings.extend(doctor::check_database(pool, stuck_after, clock.now()).await);
     }
     if let Some(github) = &github {
         findings.extend(doctor::check_github(github, clock).await);

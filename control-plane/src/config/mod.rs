@@ -117,6 +117,13 @@ pub fn database_and_github(environment: Environment<'_>) -> Result<(DatabaseConf
     reader.finish(database.zip(github))
 }
 
+/// Reads when a runner that is draining is stuck.
+pub fn drain_stuck(environment: Environment<'_>) -> Result<Duration, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let stuck = read_drain_stuck(&mut reader);
+    reader.finish(stuck)
+}
+
 /// Reads what every command needs: how it logs.
 pub fn log(environment: Environment<'_>) -> Result<LogConfig, ConfigError> {
     let mut reader = Reader::new(environment);
@@ -137,8 +144,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     let metrics_addr = reader.or_unset("METRICS_ADDR", "an IP address and a port, such as 127.0.0.1:9464");
     let traces = traces::read(&mut reader);
     let jobs = read_jobs(&mut reader);
-    let stuck = reader.or_default("DRAIN_STUCK_SECONDS", "a number of seconds from 1 to 31536000");
-    let stuck = reader.within("DRAIN_STUCK_SECONDS", stuck, 1..=31_536_000);
+    let drain_stuck = read_drain_stuck(&mut reader);
     let audit = audit::read(&mut reader);
     let rate_limit = reader.or_default("RATE_LIMIT_PER_MINUTE", "a number of requests; 0 for no limit");
     let webhook_secrets = read_webhook_secrets(&mut reader);
@@ -156,7 +162,7 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
             metrics_addr,
             traces,
             jobs: jobs?,
-            drain_stuck: Duration::from_secs(stuck?),
+            drain_stuck: drain_stuck?,
             audit: audit?,
             webhook_secrets,
             policy_file,
@@ -169,6 +175,11 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
 }
 
 /// Fail closed: a policy that is broken to begin with stops the start, for there is no older one to go by.
+fn read_drain_stuck(reader: &mut Reader<'_>) -> Option<Duration> {
+    let stuck = reader.or_default("DRAIN_STUCK_SECONDS", "a number of seconds from 1 to 31536000");
+    reader.within("DRAIN_STUCK_SECONDS", stuck, 1..=31_536_000).map(Duration::from_secs)
+}
+
 fn read_policy_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
     let path = reader.get("POLICY_FILE").map(PathBuf::from)?;
     if let Err(error) = policy::read(&path) {

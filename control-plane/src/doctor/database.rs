@@ -1,8 +1,11 @@
 //! The records: that they can be reached, are up to date, and can't be rewritten by the service.
 
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::Finding;
+use super::{Finding, upkeep};
 use crate::causes::causes;
 use crate::store::readings::Backlog;
 use crate::store::schema::{self, SchemaError};
@@ -13,17 +16,21 @@ const LONGEST_TRANSACTION: f64 = 60.0;
 /// Sealing takes seconds: an entry that waits longer, in seconds, waits for somebody to run it.
 const LONGEST_LAG: i64 = 60;
 
-/// Looks at the database.
-pub async fn check_database(pool: &PgPool) -> Vec<Finding> {
+/// Looks at the database, and in it at what the service does on its own. A runner that has been draining for longer than
+/// `stuck_after` is stuck.
+pub async fn check_database(pool: &PgPool, stuck_after: Option<Duration>, now: DateTime<Utc>) -> Vec<Finding> {
     match schema::check(pool).await {
         Err(error @ SchemaError::Behind(_)) => {
             vec![Finding::error("migrations", error.to_string(), "run `runner-tokens init-db` as the owner's role")]
         }
         Err(SchemaError::Database(error)) => vec![unreachable(&error)],
-        Ok(()) => match rights_and_seals(pool).await {
-            Ok(findings) => findings,
-            Err(error) => vec![unreachable(&error)],
-        },
+        Ok(()) => {
+            let looked = async {
+                let (records, work) = (rights_and_seals(pool).await?, upkeep::look(pool, stuck_after, now).await?);
+                Ok([records, work].concat())
+            };
+            looked.await.unwrap_or_else(|error: sqlx::Error| vec![unreachable(&error)])
+        }
     }
 }
 

@@ -1,13 +1,39 @@
 //! What the service does on its own: that each job runs and does well, and that runners go which are to go.
 
+use std::time::Duration;
+
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
+use sqlx::PgPool;
 
 use super::Finding;
-use crate::jobs::Job;
-use crate::store::job_runs::{JobRun, Report};
+use crate::jobs::{self, Job};
+use crate::store::job_runs::{self, JobRun, Report};
+use crate::store::runners;
 
 /// A job looks twice a second whether it is due: one that is so late has nobody to do it.
 const LATE: TimeDelta = TimeDelta::minutes(1);
+
+/// At most so many stuck runners are counted and told; `GET /api/v1/admin/runners?stuck=true` tells all.
+pub const MAX_STUCK: i64 = 100;
+
+/// Looks at the jobs, and at the drain queue, in which a runner that has waited for longer than `stuck_after` is stuck; not at
+/// the queue if that is not known.
+pub(super) async fn look(
+    pool: &PgPool,
+    stuck_after: Option<Duration>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Finding>> {
+    let mut conn = pool.acquire().await?;
+    let (runs, taken) = (job_runs::all(&mut conn).await?, jobs::taken(&mut conn).await?);
+    let of = |each: Job| job(each, runs.iter().find(|run| run.job == each.name()), taken.contains(&each), now);
+    let mut findings: Vec<Finding> = Job::ALL.into_iter().map(of).collect();
+    if let Some(stretch) = stuck_after.and_then(|stretch| TimeDelta::from_std(stretch).ok()) {
+        let before = now.checked_sub_signed(stretch).unwrap_or(DateTime::UNIX_EPOCH);
+        let stuck = runners::draining_since_before(&mut conn, before, MAX_STUCK).await?;
+        findings.push(drains(stuck.len(), stretch));
+    }
+    Ok(findings)
+}
 
 /// How a job does: by its newest run, and whether somebody is at it now.
 pub fn job(job: Job, run: Option<&JobRun>, is_running: bool, now: DateTime<Utc>) -> Finding {

@@ -189,13 +189,15 @@ fn of_github(error: &GithubError) -> Problem {
     }
 }
 
-/// A database that can't be reached will be; one that refuses a statement is a fault of ours.
+/// A database that can't be reached, or whose answers are none of PostgreSQL's, will be back; one that refuses a statement is
+/// a fault of ours.
 fn of_database(error: &sqlx::Error) -> Problem {
     // Classes of PostgreSQL: 08 connection, 53 resources, 57 operator intervention (shutting down, starting up).
     let passing = |code: &str| ["08", "53", "57"].iter().any(|class| code.starts_with(class));
     let unavailable = match error {
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
         | sqlx::Error::PoolTimedOut
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => true,

@@ -2,18 +2,22 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use control_plane::clock::Clock;
 use control_plane::store::roles;
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::github::{Endpoint, Fault, Limits, Webhook};
 use testkit::issuer::{Algorithm, DevIssuer, IssuerConfig};
+use tokio::time::{sleep, timeout};
 
 use crate::MIGRATIONS;
 use crate::admins::policy_file;
 use crate::audit_sealing::seal;
 use crate::commands::Cli;
 use crate::doctor::{examined, set};
+use crate::serving::Service;
 use crate::world::World;
 
 /// The level of a check's worst finding, and what it says.
@@ -171,4 +175,32 @@ async fn an_edge_that_lets_claimed_identities_through_is_found(pool: PgPool) -> 
     let with_key = [&through[..], &["--edge-key-file", file.to_str().unwrap_or_default()]].concat();
     expect(&cli, &with_key, "edge-identity", "error", "edge's own key, gets status 200").await?;
     expect(&cli, &through, "edge", "error", "without a token reaches the service").await
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_job_that_fails_and_a_runner_that_does_not_go_are_found(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    let mut cli = Cli::new(&world, &pool, "upkeep-found")?;
+    expect(&cli, &[], "jobs", "warning", "has not come to its end yet").await?;
+    expect(&cli, &[], "drains", "ok", "no runner is stuck").await?;
+    let mut machine = world.running("alice", "a").await?;
+    machine.take_job().await?;
+    assert_eq!(world.call("alice", Method::DELETE, "/api/v1/runners/a?drain=true").await?.status, 202);
+    sqlx::query("update runners set drain_requested_at = now() - interval '2 hours'").execute(&pool).await?;
+    expect(&cli, &[], "drains", "ok", "no runner is stuck").await?;
+    set(&mut cli, "DRAIN_STUCK_SECONDS", "7000");
+    expect(&cli, &[], "drains", "warning", "1 runner(s) have been draining for longer than 7000 s").await?;
+    let service = Service::start(&world, &pool, "upkeep-done", |_| Ok(())).await?;
+    let ended = async {
+        while !sqlx::query_scalar("select count(*) = 3 from job_runs").fetch_one(&pool).await? {
+            sleep(Duration::from_millis(50)).await;
+        }
+        anyhow::Ok(())
+    };
+    timeout(Duration::from_mins(1), ended).await.context("not each job came to its end")??;
+    expect(&cli, &[], "jobs", "ok", "is done on time").await?;
+    drop(service);
+    let fails = "update job_runs set problem = 'GitHub does not answer' where job = 'upkeep'";
+    sqlx::query(fails).execute(&pool).await?;
+    expect(&cli, &[], "jobs", "warning", "GitHub does not answer").await
 }

@@ -21,8 +21,6 @@ use crate::store::job_runs::{self, JobRun, Report};
 use crate::store::readings::Backlog;
 use crate::store::{audit_seals, readings, runners};
 
-/// At most so many stuck runners are told; `GET /api/v1/admin/runners?stuck=true` tells all.
-const MAX_STUCK: i64 = 100;
 /// So many checkpoints are told.
 const CHECKPOINTS: i64 = 5;
 
@@ -212,7 +210,7 @@ async fn drains(
     findings: &mut Vec<Finding>,
 ) -> Result<DrainQueue, ApiError> {
     let Backlog { length, oldest_seconds } = readings::drain_queue(conn, now).await?;
-    let stuck = runners::draining_since_before(conn, web.stuck_before(), MAX_STUCK).await?;
+    let stuck = runners::draining_since_before(conn, web.stuck_before(), doctor::MAX_STUCK).await?;
     findings.push(doctor::drains(stuck.len(), web.stuck_after));
     Ok(DrainQueue {
         waiting: length,
