@@ -289,3 +289,16 @@ impl IntoResponse for ApiError {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_told_from_a_fault_of_ours() {
+        let noise = sqlx::Error::Protocol("unknown message type: 0xff".to_owned());
+        assert_eq!(of_database(&noise).slug(), "database-unavailable");
+        assert_eq!(of_database(&sqlx::Error::PoolTimedOut).slug(), "database-unavailable");
+        assert_eq!(of_database(&sqlx::Error::RowNotFound).slug(), "internal");
+    }
+}
