@@ -1,5 +1,8 @@
 //! Stories of whole requests through a configured gate.
 
+mod memory;
+mod paths;
+
 use super::*;
 use crate::algorithm::Algorithm;
 use crate::signature::PureRust;
@@ -113,30 +116,6 @@ fn every_header_that_the_gate_sets_is_first_taken_from_the_client() {
 }
 
 #[test]
-fn public_paths_need_no_token_and_unknown_ones_are_denied() {
-    let mut world = World::new(&configuration(&Issuer::new(Algorithm::ES256, "k"))).unwrap();
-    assert_eq!(world.pass(&[(":path", "/health")]), Ok(None));
-    assert_eq!(world.pass(&[(":path", "/public/x")]), Ok(None));
-    for path in ["/", "/healthz", "/health/", "/API/x", "/api", "", "*"] {
-        assert_eq!(world.pass(&[(":path", path)]), Err(Refusal::NoRule), "{path}");
-    }
-    assert_eq!(world.pass(&[]), Err(Refusal::NoRule));
-}
-
-#[test]
-fn no_spelling_of_a_protected_path_reaches_a_public_rule() {
-    let mut world = World::new(&configuration(&Issuer::new(Algorithm::ES256, "k"))).unwrap();
-    for path in
-        ["/public/../api/x", "/public/%2e%2e/api/x", "/public/..%2fapi/x", "/public/..%5capi/x", "//api/x", "/%61pi/x"]
-    {
-        assert_eq!(world.pass(&[(":path", path)]), Err(Refusal::Missing), "{path}");
-    }
-    for path in ["/public/./x", "/public//x", "/public/%2fx", "/api/../health", "/public/%252e%252e/api/x"] {
-        assert_eq!(world.pass(&[(":path", path)]), Err(Refusal::NoRule), "{path}");
-    }
-}
-
-#[test]
 fn a_second_authorization_header_is_refused_whatever_it_says() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k");
     let mut world = World::new(&configuration(&issuer)).unwrap();
@@ -207,65 +186,6 @@ fn forwarded_claims_are_those_configured() {
 }
 
 #[test]
-fn a_remembered_token_still_expires_and_still_has_its_audience_checked() {
-    let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let mut configuration = configuration(&issuer);
-    let other = json!({"provider_and_audiences": {"provider_name": "main", "audiences": ["others"]}});
-    configuration["rules"][0] = json!({"match": {"prefix": "/api/others"}, "requires": other});
-    let mut world = World::new(&configuration).unwrap();
-    let token = issuer.sign(&claims());
-    assert!(world.get("/api/x", &token).is_ok());
-    assert_eq!(world.worker.memory.len(), 1);
-    assert_eq!(world.get("/api/others", &token), Err(Refusal::Audience));
-    world.now += 300_000 + 60_000;
-    assert!(world.get("/api/x", &token).is_ok());
-    world.now += 1000;
-    assert_eq!(world.get("/api/x", &token), Err(Refusal::Expired));
-    assert!(world.worker.memory.is_empty());
-}
-
-#[test]
-fn a_removed_key_is_noticed_at_once_although_the_token_was_remembered() {
-    let (issuer, other) = (Issuer::new(Algorithm::EdDSA, "k"), Issuer::new(Algorithm::EdDSA, "new"));
-    let mut world = World::new(&configuration(&issuer)).unwrap();
-    let document = |issuer: &Issuer| json!({"keys": [issuer.jwk]}).to_string().into_bytes();
-    let mut source = KeySource::remote(crate::KeySettings::default());
-    source.finished(Ok((&document(&issuer), None)), world.now, 0).unwrap();
-    world.worker.sources = vec![source];
-    let token = issuer.sign(&claims());
-    assert!(world.get("/api/x", &token).is_ok());
-    world.worker.sources[0].finished(Ok((&document(&other), None)), world.now, 0).unwrap();
-    assert_eq!(world.get("/api/x", &token), Err(Refusal::UnknownKey));
-}
-
-#[test]
-fn an_assertion_is_signed_once_and_anew_when_half_of_its_life_is_over() {
-    let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let mut world = World::new(&configuration(&issuer)).unwrap();
-    let token = issuer.sign(&claims());
-    let mut assertion = |after: u64| {
-        world.now = (NOW + after) * 1000;
-        let set = world.get("/api/x", &token).unwrap().unwrap();
-        value(&set, "x-identity-assertion").unwrap().to_owned()
-    };
-    let first = assertion(0);
-    assert_eq!(assertion(29), first);
-    assert_ne!(assertion(30), first);
-}
-
-#[test]
-fn two_tokens_alike_but_for_their_end_are_not_confused() {
-    let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let mut world = World::new(&configuration(&issuer)).unwrap();
-    let token = issuer.sign(&claims());
-    assert!(world.get("/api/x", &token).is_ok());
-    let mut forged = token.clone();
-    let last = forged.pop().unwrap();
-    forged.push(if last == 'A' { 'Q' } else { 'A' });
-    assert_eq!(world.get("/api/x", &forged), Err(Refusal::Signature));
-}
-
-#[test]
 fn a_token_is_taken_out_of_the_query_unless_it_is_forwarded() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k");
     let mut configuration = configuration(&issuer);
@@ -303,48 +223,6 @@ fn a_named_requirement_and_subjects_are_resolved() {
     let mut world = World::new(&configuration).unwrap();
     assert!(world.get("/api/x", &issuer.sign(&claims())).is_ok());
     assert_eq!(world.get("/api/x", &issuer.sign(&with("sub", json!("person-1")))), Err(Refusal::Subject));
-}
-
-#[test]
-fn a_preflight_passes_without_a_token_when_it_may_and_is_one() {
-    let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let mut configuration = configuration(&issuer);
-    let preflight = [
-        (":path", "/api/x"),
-        (":method", "OPTIONS"),
-        ("origin", "https://a"),
-        ("access-control-request-method", "PUT"),
-    ];
-    assert_eq!(World::new(&configuration).unwrap().pass(&preflight), Err(Refusal::Missing));
-    configuration["bypass_cors_preflight"] = json!(true);
-    let mut world = World::new(&configuration).unwrap();
-    assert_eq!(world.pass(&preflight), Ok(None));
-    assert_eq!(world.pass(&preflight[..3]), Err(Refusal::Missing));
-}
-
-#[test]
-fn a_path_with_two_readings_does_not_reach_a_rule_that_a_missing_token_passes() {
-    let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let mut configuration = configuration(&issuer);
-    configuration["rules"][0] = json!({"match": {"prefix": "/"}, "requires": {"allow_missing": {}}});
-    let mut world = World::new(&configuration).unwrap();
-    assert_eq!(world.pass(&[(":path", "/x")]), Ok(Some(vec![])));
-    assert_eq!(world.pass(&[(":path", "/x/../api/y")]), Err(Refusal::NoRule));
-}
-
-/// As it came, which is how jwt_authn takes it, the path is under the rule for all.
-#[test]
-fn a_path_that_another_protected_rule_names_is_refused() {
-    let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let mut configuration = configuration(&issuer);
-    let all = json!({"match": {"prefix": "/"}, "requires": {"provider_name": "main"}});
-    configuration["rules"].as_array_mut().unwrap().push(all);
-    let mut world = World::new(&configuration).unwrap();
-    for path in ["/%70ublic/x", "/he%61lth"] {
-        assert_eq!(world.pass(&[(":path", path)]), Err(Refusal::NoRule), "{path}");
-    }
-    assert_eq!(world.pass(&[(":path", "/public/a%20b")]), Ok(None));
-    assert!(world.get("/%61pi/x", &issuer.sign(&claims())).is_ok(), "both rules ask for the same");
 }
 
 #[test]
@@ -446,24 +324,6 @@ fn among_many_issuers_a_token_is_judged_by_those_that_it_names() {
 }
 
 #[test]
-fn a_remembered_token_still_has_its_claims_checked_by_each_rule() {
-    let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let mut configuration = configuration(&issuer);
-    let strict = json!({
-        "match": {"prefix": "/api/strict"}, "requires": {"provider_name": "main"}, "required_claims": {"team": "blue"},
-    });
-    configuration["rules"].as_array_mut().unwrap().insert(0, strict);
-    let mut world = World::new(&configuration).unwrap();
-    for (team, expected) in [("blue", true), ("red", false)] {
-        let token = issuer.sign(&with("team", json!(team)));
-        for _ in 0..2 {
-            assert!(world.get("/api/x", &token).is_ok());
-            assert_eq!(world.get("/api/strict", &token).is_ok(), expected, "{team}");
-        }
-    }
-}
-
-#[test]
 fn the_payload_is_passed_on_as_it_came() {
     let issuer = Issuer::new(Algorithm::EdDSA, "k");
     let mut configuration = configuration(&issuer);
@@ -514,19 +374,6 @@ fn a_nested_claim_is_reached_by_dots_and_by_a_path() {
     all["kubernetes.io"] = json!({"pod": 7});
     let set = World::new(&configuration).unwrap().get("/api/x", &issuer.sign(&all)).unwrap().unwrap();
     assert_eq!((value(&set, "x-roles"), value(&set, "x-pod")), (Some("a,b"), Some("7")));
-}
-
-#[test]
-fn a_token_that_is_longer_than_configured_is_not_remembered() {
-    let issuer = Issuer::new(Algorithm::EdDSA, "k");
-    let mut configuration = configuration(&issuer);
-    let token = issuer.sign(&claims());
-    for (longest, remembered) in [(token.len(), 1), (token.len() - 1, 0), (0, 1)] {
-        configuration["providers"]["main"]["jwt_cache_config"] = json!({"jwt_max_token_size": longest});
-        let mut world = World::new(&configuration).unwrap();
-        assert!(world.get("/api/x", &token).is_ok());
-        assert_eq!(world.worker.memory.len(), remembered, "{longest}");
-    }
 }
 
 /// Under a rule that may lack a token, one of nobody is refused wherever it stands, whatever good one stands elsewhere.
