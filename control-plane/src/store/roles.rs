@@ -35,5 +35,5 @@ pub async fn audit_rights(conn: &mut PgConnection) -> sqlx::Result<AuditRights> 
 
 /// Sets the roles up; safe to repeat. Returns what is left to do for somebody with more rights.
 pub async fn set_up(conn: &mut PgConnection) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!(r#"select set_up_roles() as "todo!""#).fetch_all(conn).await
+    sqlx::query_scalar!(r#"select set_up_roles() as "left_to_do!""#).fetch_all(conn).await
 }
