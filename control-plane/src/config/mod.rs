@@ -174,12 +174,12 @@ pub fn serve(environment: Environment<'_>) -> Result<ServeConfig, ConfigError> {
     reader.finish(config)
 }
 
-/// Fail closed: a policy that is broken to begin with stops the start, for there is no older one to go by.
 fn read_drain_stuck(reader: &mut Reader<'_>) -> Option<Duration> {
     let stuck = reader.or_default("DRAIN_STUCK_SECONDS", "a number of seconds from 1 to 31536000");
     reader.within("DRAIN_STUCK_SECONDS", stuck, 1..=31_536_000).map(Duration::from_secs)
 }
 
+/// Fail closed: a policy that is broken to begin with stops the start, for there is no older one to go by.
 fn read_policy_file(reader: &mut Reader<'_>) -> Option<PathBuf> {
     let path = reader.get("POLICY_FILE").map(PathBuf::from)?;
     if let Err(error) = policy::read(&path) {

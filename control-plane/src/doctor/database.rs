@@ -24,14 +24,18 @@ pub async fn check_database(pool: &PgPool, stuck_after: Option<Duration>, now: D
             vec![Finding::error("migrations", error.to_string(), "run `runner-tokens init-db` as the owner's role")]
         }
         Err(SchemaError::Database(error)) => vec![unreachable(&error)],
-        Ok(()) => {
-            let looked = async {
-                let (records, work) = (rights_and_seals(pool).await?, upkeep::look(pool, stuck_after, now).await?);
-                Ok([records, work].concat())
-            };
-            looked.await.unwrap_or_else(|error: sqlx::Error| vec![unreachable(&error)])
-        }
+        Ok(()) => match records(pool, stuck_after, now).await {
+            Ok(findings) => findings,
+            Err(error) => vec![unreachable(&error)],
+        },
     }
+}
+
+async fn records(pool: &PgPool, stuck_after: Option<Duration>, now: DateTime<Utc>) -> sqlx::Result<Vec<Finding>> {
+    let mut conn = pool.acquire().await?;
+    let mut findings = rights_and_seals(&mut conn).await?;
+    findings.extend(upkeep::look(&mut conn, stuck_after, now).await?);
+    Ok(findings)
 }
 
 fn unreachable(error: &sqlx::Error) -> Finding {
@@ -39,9 +43,8 @@ fn unreachable(error: &sqlx::Error) -> Finding {
     Finding::error("database", format!("can't be read: {}", causes(error)), fix)
 }
 
-async fn rights_and_seals(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
-    let mut conn = pool.acquire().await?;
-    let rights = roles::audit_rights(&mut conn).await?;
+async fn rights_and_seals(conn: &mut PgConnection) -> sqlx::Result<Vec<Finding>> {
+    let rights = roles::audit_rights(conn).await?;
     let roles = if rights.are_too_many() {
         let what = format!("{} can change the audit log", rights.role);
         let fix = "give the service a role of its own, a member of runner_tokens_service alone (docs/audit.md)";
@@ -53,7 +56,7 @@ async fn rights_and_seals(pool: &PgPool) -> sqlx::Result<Vec<Finding>> {
         Finding::ok("database", "can be reached"),
         Finding::ok("migrations", "are all applied"),
         roles,
-        seals(&mut conn).await?,
+        seals(conn).await?,
     ];
     Ok(found)
 }

@@ -14,7 +14,7 @@ pub use database::{check_database, sealing};
 pub use edge::check_edge;
 pub use github::{budget, check_github};
 pub use runner::check_runner;
-pub use upkeep::{MAX_STUCK, drains, job};
+pub use upkeep::{MAX_STUCK, drains, job, stuck_before};
 pub use webhook::check_hook;
 
 use serde::Serialize;

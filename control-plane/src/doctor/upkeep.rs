@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use super::Finding;
 use crate::jobs::{self, Job};
-use crate::store::job_runs::{self, JobRun, Report};
+use crate::store::job_runs::{JobRun, Report};
 use crate::store::runners;
 
 /// A job looks twice a second whether it is due: one that is so late has nobody to do it.
@@ -19,20 +19,23 @@ pub const MAX_STUCK: i64 = 100;
 /// Looks at the jobs, and at the drain queue, in which a runner that has waited for longer than `stuck_after` is stuck; not at
 /// the queue if that is not known.
 pub(super) async fn look(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     stuck_after: Option<Duration>,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Vec<Finding>> {
-    let mut conn = pool.acquire().await?;
-    let (runs, taken) = (job_runs::all(&mut conn).await?, jobs::taken(&mut conn).await?);
-    let of = |each: Job| job(each, runs.iter().find(|run| run.job == each.name()), taken.contains(&each), now);
-    let mut findings: Vec<Finding> = Job::ALL.into_iter().map(of).collect();
+    let states = jobs::states(conn).await?;
+    let found = states.into_iter().map(|(each, run, is_running)| job(each, run.as_ref(), is_running, now));
+    let mut findings: Vec<Finding> = found.collect();
     if let Some(stretch) = stuck_after.and_then(|stretch| TimeDelta::from_std(stretch).ok()) {
-        let before = now.checked_sub_signed(stretch).unwrap_or(DateTime::UNIX_EPOCH);
-        let stuck = runners::draining_since_before(&mut conn, before, MAX_STUCK).await?;
+        let stuck = runners::draining_since_before(conn, stuck_before(stretch, now), MAX_STUCK).await?;
         findings.push(drains(stuck.len(), stretch));
     }
     Ok(findings)
+}
+
+/// Who has been draining since before this time has been for longer than a stretch of time.
+pub fn stuck_before(stretch: TimeDelta, now: DateTime<Utc>) -> DateTime<Utc> {
+    now.checked_sub_signed(stretch).unwrap_or(DateTime::UNIX_EPOCH)
 }
 
 /// How a job does: by its newest run, and whether somebody is at it now.

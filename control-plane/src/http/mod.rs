@@ -38,6 +38,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::config::UiConfig;
+use crate::doctor;
 use crate::operations::App;
 use assertions::Assertions;
 use caller::DenialBudget;
@@ -82,7 +83,7 @@ impl Web {
 
     /// Who has been draining since before this time is stuck.
     fn stuck_before(&self) -> DateTime<Utc> {
-        self.app.clock.now().checked_sub_signed(self.stuck_after).unwrap_or(DateTime::UNIX_EPOCH)
+        doctor::stuck_before(self.stuck_after, self.app.clock.now())
     }
 }
 

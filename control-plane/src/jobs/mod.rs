@@ -14,12 +14,13 @@ pub use audit::{checkpoint, push, seal};
 pub use cleanup::{Action, Cleaned, cleanup, cleanup_among};
 pub use drains::drains;
 pub use reconcile::{Summary, reconcile};
-pub use turn::{Lost, Turn, taken, try_turn, wait_for_turn};
+pub use turn::{Lost, Turn, try_turn, wait_for_turn};
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgConnection;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
@@ -27,7 +28,7 @@ use tracing::Instrument as _;
 use crate::causes::causes;
 use crate::config::{AuditConfig, JobsConfig};
 use crate::operations::{App, OperationError};
-use crate::store::job_runs::{self, Report};
+use crate::store::job_runs::{self, JobRun, Report};
 use crate::store::{deliveries, history, idempotency};
 use crate::trace::{self, Span};
 
@@ -64,6 +65,13 @@ impl Job {
     fn lock(self) -> String {
         format!("runner-tokens {}", self.name())
     }
+}
+
+/// Each job with its newest run, if one ever came to its end, and whether somebody is at it now, here or elsewhere.
+pub async fn states(conn: &mut PgConnection) -> sqlx::Result<Vec<(Job, Option<JobRun>, bool)>> {
+    let (runs, taken) = (job_runs::all(conn).await?, turn::taken(conn).await?);
+    let state = |job: Job| (job, runs.iter().find(|run| run.job == job.name()).cloned(), taken.contains(&job));
+    Ok(Job::ALL.into_iter().map(state).collect())
 }
 
 /// A job with what it needs to know.

@@ -57,7 +57,7 @@ pub async fn wait_for_turn(app: &App, job: Job) -> sqlx::Result<Turn> {
 }
 
 /// The jobs whose turn somebody has now, here or elsewhere.
-pub async fn taken(conn: &mut PgConnection) -> sqlx::Result<Vec<Job>> {
+pub(super) async fn taken(conn: &mut PgConnection) -> sqlx::Result<Vec<Job>> {
     let locks: Vec<String> = Job::ALL.into_iter().map(Job::lock).collect();
     // A lock's number is kept in two halves.
     let query = sqlx::query_scalar!(

@@ -17,7 +17,7 @@ use crate::github::BudgetState;
 use crate::http::openapi::ProblemBody;
 use crate::http::{ApiError, Web};
 use crate::jobs::{self, Job};
-use crate::store::job_runs::{self, JobRun, Report};
+use crate::store::job_runs::{JobRun, Report};
 use crate::store::readings::Backlog;
 use crate::store::{audit_seals, readings, runners};
 
@@ -194,11 +194,9 @@ async fn jobs(
     now: DateTime<Utc>,
     findings: &mut Vec<Finding>,
 ) -> sqlx::Result<Vec<JobStatus>> {
-    let (runs, taken) = (job_runs::all(conn).await?, jobs::taken(conn).await?);
-    let status = Job::ALL.into_iter().map(|job| {
-        let (run, is_running) = (runs.iter().find(|run| run.job == job.name()), taken.contains(&job));
-        findings.push(doctor::job(job, run, is_running, now));
-        JobStatus::of(job, run, is_running)
+    let status = jobs::states(conn).await?.into_iter().map(|(job, run, is_running)| {
+        findings.push(doctor::job(job, run.as_ref(), is_running, now));
+        JobStatus::of(job, run.as_ref(), is_running)
     });
     Ok(status.collect())
 }
