@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
 use testkit::github::{Endpoint, Fault};
 
 use crate::MIGRATIONS;
-use crate::world::World;
+use crate::world::{Answer, World};
 
 /// After this long an attempt counts as interrupted.
 const SETTLED: Duration = Duration::from_mins(2);
@@ -254,5 +255,51 @@ async fn nobody_elses_runner_is_taken_for_one_that_shows_up_late(pool: PgPool) -
     }
     assert_eq!(world.github.runner("a").map(|runner| runner.id), Some(theirs));
     assert_eq!(world.github.count(Endpoint::DeleteRunner), 0);
+    Ok(())
+}
+
+/// Has a runner provisioned with its name for a key, and does something else when the attempt counts as interrupted and
+/// GitHub's answer is still on its way. Both answers.
+async fn provision_late(
+    world: &World,
+    name: &str,
+    mode: &str,
+    meanwhile: impl Future<Output = anyhow::Result<Answer>>,
+) -> anyhow::Result<(Answer, Answer)> {
+    let endpoint = if mode == "jit" { Endpoint::JitConfig } else { Endpoint::RegistrationToken };
+    let asked = world.github.count(endpoint);
+    world.github.inject(endpoint, Fault::HangAfterCommit(Duration::from_secs(1)), 1);
+    let provision = world.provision_with_key("alice", name, json!({"runner_name": name, "mode": mode}));
+    let other = async {
+        while world.github.count(endpoint) == asked {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        world.advance_here(SETTLED)?;
+        meanwhile.await
+    };
+    tokio::try_join!(provision, other)
+}
+
+#[sqlx::test(migrator = "MIGRATIONS")]
+async fn a_secret_that_comes_too_late_goes_to_nobody(pool: PgPool) -> anyhow::Result<()> {
+    let world = World::new(pool.clone()).await?;
+    for mode in ["jit", "registration-token"] {
+        let (name, path) = (format!("deleted-{mode}"), format!("/api/v1/runners/deleted-{mode}"));
+        let delete = world.call("alice", Method::DELETE, &path);
+        let (answer, deleted) = provision_late(&world, &name, mode, delete).await?;
+        assert_eq!(deleted.status, 200, "{deleted:?}");
+        assert_eq!((answer.status, answer.problem()), (409, "runner-deleted"), "{answer:?}");
+
+        let name = format!("overtaken-{mode}");
+        let repeat = world.provision_with_key("alice", &name, json!({"runner_name": name, "mode": mode}));
+        let (answer, repeated) = provision_late(&world, &name, mode, repeat).await?;
+        assert_eq!(repeated.status, 201, "{repeated:?}");
+        assert_eq!((answer.status, answer.problem()), (409, "runner-deleted"), "{answer:?}");
+        let issued = "select count(*) from audit_log where event = 'provision.issued' and runner_name = $1";
+        let issued: i64 = sqlx::query_scalar(issued).bind(&name).fetch_one(&pool).await?;
+        assert_eq!(issued, 1, "the secret of the repeat alone");
+    }
+    let discarded = world.events().await?.into_iter().filter(|event| event == "provision.discarded failure").count();
+    assert_eq!(discarded, 4);
     Ok(())
 }
