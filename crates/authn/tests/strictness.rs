@@ -83,7 +83,7 @@ const TESTS: [(&str, &[(&str, &str)]); 25] = [
         "paths are decoded once",
         &[
             ("path", "paths_with_two_readings_are_doubtful"),
-            ("gate/tests", "no_spelling_of_a_protected_path_reaches_a_public_rule"),
+            ("gate/tests/paths", "no_spelling_of_a_protected_path_reaches_a_public_rule"),
         ],
     ),
     ("header values", &[("hygiene", "values_that_would_be_read_as_others_are_refused")]),
